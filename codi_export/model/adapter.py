@@ -1,0 +1,63 @@
+"""CoDi adapters: a diffusers `ControlNetModel` and, beside its config, the facts it was trained with (`codi_adapter.json`)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusers import ControlNetModel
+from safetensors.torch import save_file
+
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.model.backbone import Backbone, load_part
+from codi_export.spec import AdapterSpec, from_json, to_json
+
+FACTS = "codi_adapter.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself."""
+
+    folder: Path
+    net: ControlNetModel
+    facts: AdapterSpec | None
+
+
+def load(folder: Path) -> Adapter:
+    """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
+    net = load_part(ControlNetModel, folder)
+    return Adapter(folder, net, read_facts(folder))
+
+
+def read_facts(folder: Path) -> AdapterSpec | None:
+    """What the adapter says of its training, None where it says nothing."""
+    file = folder / FACTS
+    if not file.is_file():
+        return None
+    try:
+        return from_json(AdapterSpec, json.loads(file.read_text()))
+    except ValueError as error:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
+
+
+def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
+    """Write an adapter folder with fp16 weights, loadable by diffusers as a plain ControlNet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    net.save_config(folder)
+    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "diffusion_pytorch_model.safetensors")
+    (folder / FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
+
+
+def new(backbone: Backbone, condition: str, width: int) -> ControlNetModel:
+    """A zero-initialised adapter: the adapted model equals the backbone until it is trained (codi-method 2.2).
+
+    `width` is the condition embedding's; a condition at latent size needs no strides on its way in.
+    """
+    factor, latents = backbone.latent_factor, backbone.latent_channels
+    if condition == "unshuffled":
+        channels, widths = 3 * factor**2 + latents, (width,)
+    else:
+        channels, widths = 3, (width // 4, width // 2, width)[-factor.bit_length() :]
+    return ControlNetModel.from_unet(
+        backbone.unet, conditioning_channels=channels, conditioning_embedding_out_channels=widths
+    )

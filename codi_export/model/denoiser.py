@@ -1,0 +1,84 @@
+"""Backbone and adapter as one denoiser. Callers see x and eps; the prediction type ends here."""
+
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor, nn
+
+from codi_export.model import prediction
+from codi_export.spec import PredictionType
+
+
+class Denoiser(nn.Module):
+    """One U-Net evaluation steered by an adapter.
+
+    `condition` is the adapter's condition embedding [B, C0, h, w] (see `embed_condition`): the same for all steps, so it is
+    computed once. Without an adapter the bare backbone answers.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, adapter: ControlNetModel | None, prediction_type: PredictionType) -> None:
+        super().__init__()
+        self.unet = unet
+        self.adapter = adapter
+        self.prediction_type = prediction_type
+
+    def embed_condition(self, condition: Tensor) -> Tensor:
+        """Condition image [B, C, H, W] -> embedding [B, C0, h, w]."""
+        assert self.adapter is not None
+        return self.adapter.controlnet_cond_embedding(condition)
+
+    def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor | None) -> Tensor:
+        """The backbone's own prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
+        unet: Any = self.unet
+        if self.adapter is None or condition is None:
+            return unet(z, t, prompt, return_dict=False)[0]
+        down, mid = _residuals(self.adapter, z, t, prompt, condition)
+        return unet(
+            z, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
+        )[0]
+
+    def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor) -> Tensor:
+        """The estimate of the clean latent, x [B, C, h, w]."""
+        return prediction.to_x(self.prediction_type, self.predict(z, t, prompt, condition), z, alpha, sigma)
+
+    def x_eps(
+        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The estimates of the clean latent and of the noise in z."""
+        output = self.predict(z, t, prompt, condition)
+        known = (self.prediction_type, output, z, alpha, sigma)
+        return prediction.to_x(*known), prediction.to_eps(*known)
+
+
+class _Given(nn.Module):
+    """Stands in for the condition embedding where that was computed before."""
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return condition
+
+
+def _residuals(adapter: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Residuals for the U-Net's skips and middle; `condition` is already embedded."""
+    embedding = adapter.controlnet_cond_embedding
+    adapter.controlnet_cond_embedding = _Given()
+    try:
+        down, mid = adapter(z, t, prompt, controlnet_cond=condition, return_dict=False)
+    finally:
+        adapter.controlnet_cond_embedding = embedding
+    return down, mid
+
+
+def guided(cond: Tensor, uncond: Tensor, scale: Tensor) -> Tensor:
+    """Classifier-free guidance, unconditional half first: u + w (c - u). Commutes with every conversion."""
+    return uncond + scale * (cond - uncond)
+
+
+def as_coefficient(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """Entries of a [T] table at timesteps t [B], shaped to broadcast over like [B, C, h, w]. t = -1 is the clean end."""
+    return table[t].to(like)[:, None, None, None] if t.dim() else table[t].to(like)
+
+
+def tables(alphas: Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+    """`alphas` and `sigmas` with the clean end appended, so that index -1 reads alpha = 1, sigma = 0."""
+    return torch.cat([alphas, alphas.new_ones(1)]), torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -1,0 +1,136 @@
+"""The pieces that are traced: condition (once), one denoising step (N times), decode (once).
+
+Each is a module over named tensors; `graph.unroll` joins their graphs. The torch pipeline `run` drives the same pieces and
+is what a graph is compared with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from codi_export.model import backbone as bb
+from codi_export.model.backbone import Backbone
+from codi_export.model.denoiser import Denoiser
+from codi_export.model.resize import bicubic_matrix, resize
+from codi_export.samplers import Sampler
+from codi_export.spec import AdapterSpec, Schedule, TaskSpec
+
+
+class Enlarge(nn.Module):
+    """Bicubic enlargement of [B, C, H, W] by a whole factor; factor 1 changes nothing."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, height: int, width: int, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("rows", bicubic_matrix(height, height * scale).float(), persistent=False)
+        self.register_buffer("columns", bicubic_matrix(width, width * scale).float(), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image if self.scale == 1 else resize(image, self.rows, self.columns)
+
+
+def condition_image(kind: str, large: Tensor, vae: nn.Module, factor: int) -> Tensor:
+    """What the adapter looks at, from the condition at output size, [B, 3, H, W] in [0, 1].
+
+    `pixels`: that picture itself. `unshuffled`: the same pixels at latent size, [B, 3 f^2, h, w], and the picture's latent:
+    a ControlNet's strides would average away what is already aligned.
+    """
+    if kind == "pixels":
+        return large
+    return torch.cat([F.pixel_unshuffle(large, factor), bb.encode(vae, large * 2 - 1)], dim=1)
+
+
+class Condition(nn.Module):
+    """uint8 image -> what stays the same over the steps."""
+
+    def __init__(self, denoiser: Denoiser, vae: nn.Module, facts: AdapterSpec, enlarge: Enlarge, factor: int) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.vae = vae
+        self.kind = facts.condition
+        self.enlarge = enlarge
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image uint8 [B, H, W, 3] -> condition embedding [B, C0, h, w], small: the image [B, 3, H, W] in [0, 1]."""
+        small = image.float().permute(0, 3, 1, 2) / 255
+        looked_at = condition_image(self.kind, self.enlarge(small), self.vae, self.factor)
+        return self.denoiser.embed_condition(looked_at), small
+
+
+class Decode(nn.Module):
+    """Clean latent -> picture, with what the low-resolution photo says put back in."""
+
+    down_rows: Tensor
+    down_columns: Tensor
+
+    def __init__(self, vae: nn.Module, enlarge: Enlarge, weight: float) -> None:
+        super().__init__()
+        self.vae = vae
+        self.enlarge = enlarge
+        self.weight = weight if enlarge.scale > 1 else 0.0
+        height, width = enlarge.rows.shape[0], enlarge.columns.shape[0]
+        self.register_buffer("down_rows", bicubic_matrix(height, height // enlarge.scale).float(), persistent=False)
+        self.register_buffer("down_columns", bicubic_matrix(width, width // enlarge.scale).float(), persistent=False)
+
+    def forward(self, x: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, C, h, w], small [B, 3, H, W] in [0, 1] -> uint8 [B, H', W', 3], the same as float [B, 3, H', W'] in [-1, 1]."""
+        picture = bb.decode(self.vae, x)
+        if self.weight:
+            picture = back_project(picture, small * 2 - 1, self.enlarge, self.down_rows, self.down_columns, self.weight)
+        picture = picture.clamp(-1, 1)
+        levels = ((picture + 1) * 127.5 + 0.5).floor().clamp(0, 255)
+        return levels.permute(0, 2, 3, 1).to(torch.uint8), picture
+
+
+def back_project(picture: Tensor, small: Tensor, enlarge: Enlarge, rows: Tensor, columns: Tensor, weight: float) -> Tensor:
+    """y + weight up(small - down(y)): what the low-resolution photo says, put back in. Both in [-1, 1]."""
+    return picture + weight * enlarge(small - resize(picture, rows, columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding."""
+
+    condition: Condition
+    step: Denoiser
+    decode: Decode
+    prompt: Tensor
+
+
+def pieces(backbone: Backbone, denoiser: Denoiser, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor) -> Pieces:
+    """The three pieces for inputs of `size` (height, width) pixels."""
+    enlarge = Enlarge(*size, task.scale)
+    return Pieces(
+        condition=Condition(denoiser, backbone.vae, facts, enlarge, backbone.latent_factor),
+        step=denoiser,
+        decode=Decode(backbone.vae, enlarge, facts.backprojection),
+        prompt=prompt,
+    )
+
+
+@torch.no_grad()
+def run(pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    """The pipeline in torch: (uint8 image, float image, [x of every step]).
+
+    image uint8 [B, H, W, 3], noise [B, C, h, w]. Every step estimates x; the sampler mixes the next latent; the last x is
+    decoded (codi-method 4.4, "output x_N").
+    """
+    condition, small = pieces.condition(image)
+    prompt = pieces.prompt.expand(len(image), -1, -1)
+    z, estimates = noise, []
+    for index, step in enumerate(schedule.steps):
+        t, alpha, sigma = (torch.tensor(value) for value in (step.t, step.alpha, step.sigma))
+        x = pieces.step(z, t, alpha, sigma, prompt, condition)
+        estimates.append(x)
+        if index + 1 < len(schedule):
+            mix = sampler.update(step, schedule.steps[index + 1])
+            z = mix.x * x + mix.z * z + mix.noise * noise
+    levels, picture = pieces.decode(estimates[-1], small)
+    return levels, picture, estimates

@@ -1,0 +1,214 @@
+"""The nouns of the project: frozen records, checked when they are made. Standard library only.
+
+Behaviour lives in functions over these records. `to_json` / `from_json` turn any of them into plain JSON values and back.
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from codi_export.errors import CodiError, ErrorCode
+
+Precision = Literal["fp32"]
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+Dim = int | str  # a fixed size, or the name of a free one
+
+SCHEMA_VERSION = 1
+MAX_STEPS = 4
+
+T = TypeVar("T")
+
+
+def _require(condition: bool, message: str, hint: str = "") -> None:
+    if not condition:
+        raise CodiError(ErrorCode.BAD_OPTION, message, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A graph's input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """What a task takes and makes. `scale` is output pixels per input pixel, along each side."""
+
+    name: str
+    summary: str
+    scale: int = 1
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One denoiser evaluation: z = alpha x + sigma eps at timestep t, alpha^2 + sigma^2 = 1."""
+
+    t: int
+    alpha: float
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The constants of N steps, from noise (first) to data (last). `len()` counts denoiser evaluations."""
+
+    steps: tuple[Step, ...]
+    prediction_type: PredictionType
+
+    def __post_init__(self) -> None:
+        ts = [step.t for step in self.steps]
+        _require(bool(ts), "a schedule needs at least one step")
+        _require(ts == sorted(set(ts), reverse=True), f"timesteps must fall strictly, got {ts}")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """What an adapter was trained for: `codi` in its config.json. The sampler reads it (codi-method row 13)."""
+
+    task: str
+    condition: Literal["pixels", "unshuffled"] = "pixels"
+    predictor: Literal["prev", "ddim"] = "prev"
+    train_timesteps: int = 1000
+    L: int = 50
+    gap: int = 20
+    offset: int = -1
+    guidance: tuple[float, float] = (1.0, 1.0)
+    final: Literal["x"] = "x"
+    backprojection: float = 0.0
+    timesteps: dict[str, tuple[int, ...]] = field(default_factory=dict)  # N -> list, chosen on the validation slice
+    backbone_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """Everything the user chose; copied whole into the manifest. Height and width are output pixels, 0 = the backbone's."""
+
+    task: str
+    steps: tuple[int, ...]
+    model: str = "mini"
+    adapter: str = ""
+    sampler: str = "prev"
+    precision: Precision = "fp32"
+    height: int = 0
+    width: int = 0
+    batch_size: int = 1
+    prompt: str | None = None  # None = the task's own
+    min_psnr: float = 60.0
+
+    def __post_init__(self) -> None:
+        for n in self.steps:
+            _require(1 <= n <= MAX_STEPS, f"--steps {n}: expected 1 to {MAX_STEPS}")
+        _require(bool(self.steps) and len(set(self.steps)) == len(self.steps), f"--steps: expected distinct numbers, got {self.steps}")
+        _require(self.batch_size >= 1, f"--batch-size {self.batch_size}: expected at least 1")
+        _require(self.height >= 0 and self.width >= 0, f"--height {self.height} --width {self.width}: expected 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far a graph is from the torch pipeline, both fed the same photo and the same noise.
+
+    `image_psnr_db`: float image before quantisation, peak 2 (images in [-1, 1]); `latent_rms`: worst relative RMS over
+    every step's z and the final x; `max_level`: largest difference of the uint8 images.
+    """
+
+    image_psnr_db: float
+    latent_rms: float
+    max_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One task at one number of steps: an ONNX file and what a runtime must know to call it.
+
+    `latent_factor` is output pixels per latent pixel; `golden` is a safetensors file with `image`, `noise`, `output`,
+    where `output` is the torch reference's.
+    """
+
+    name: str
+    task: str
+    path: str
+    sampler: str
+    precision: Precision
+    schedule: Schedule
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    scale: int
+    latent_factor: int
+    golden: str
+    parity: Parity
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return len(self.schedule)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of the bundle as it was written."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """codi.json: written last, so a folder without one is not a bundle."""
+
+    build: BuildSpec
+    adapter: AdapterSpec
+    graphs: tuple[Graph, ...]
+    files: tuple[FileEntry, ...]
+    licences: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
+
+
+def to_json(record: Any) -> Any:
+    """A record as JSON values (dicts, lists, strings, numbers)."""
+    return dataclasses.asdict(record)
+
+
+def from_json(kind: type[T], value: Any) -> T:
+    """The record of type `kind` that `to_json` wrote. Unknown keys are ignored; a missing or wrong value raises CodiError (bad-bundle)."""
+    try:
+        return typing.cast(T, _decode(kind, value))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"not a valid {kind.__name__}: {error}") from error
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        known = [f for f in dataclasses.fields(kind) if f.name in value]
+        return typing.cast(Any, kind)(**{f.name: _decode(hints[f.name], value[f.name]) for f in known})
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return tuple(_decode(arguments[0], item) for item in value)
+    if origin is tuple:
+        return tuple(_decode(item_kind, item) for item_kind, item in zip(arguments, value, strict=True))
+    if origin is dict:
+        return {str(key): _decode(arguments[1], item) for key, item in value.items()}
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"expected one of {arguments}, got {value!r}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if not any(type(value) is option for option in arguments):
+            raise TypeError(f"expected {kind}, got {value!r}")
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {value!r}")
+    return value

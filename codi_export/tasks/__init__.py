@@ -1,0 +1,1 @@
+"""One `TaskSpec` a file."""
