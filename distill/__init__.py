@@ -1,0 +1,1 @@
+"""Training: CoDi adapters (arXiv 2310.01407) and the small backbone that ships with the package."""

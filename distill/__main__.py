@@ -1,0 +1,5 @@
+"""`python -m distill`: pretraining."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""The resumable state of a run: one file, replaced atomically, read without pickled code."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAME = "state.pt"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, dicts of them). A kill at any moment leaves the old file or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{NAME}.{os.getpid()}"
+    torch.save(state, temporary)
+    os.replace(temporary, folder / NAME)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The last saved state, or None for a fresh run."""
+    file = folder / NAME
+    return torch.load(file, map_location="cpu", weights_only=True) if file.exists() else None

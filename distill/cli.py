@@ -1,0 +1,174 @@
+"""The training commands. `codi-export distill` and `codi-export evaluate` resolve here; `python -m distill` adds the pretraining."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+import codi_export
+from codi_export import registry, zoo
+from codi_export.bundle import read_manifest
+from codi_export.model import adapter
+from codi_export.model import backbone as bb
+from codi_export.spec import to_json
+
+from . import choose as choices
+from . import codi, config, pretrain, table
+from . import evaluate as evaluation
+from .autoencoder import AutoencoderConfig, AutoencoderJob, to_pixels, to_signed
+from .config import DataConfig, TrainConfig
+from .data import degrade, pictures
+from .step import CodiConfig
+from .text import TextConfig
+from .trainer import train
+
+CONFIGS = Path(__file__).parent / "configs"
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+def run_folder(output: Path) -> Path:
+    """Where a run keeps its state, log and grids: beside what it makes."""
+    return output.with_name(output.name + "-run")
+
+
+def train_config(tables: dict[str, Any], seconds: float | None) -> TrainConfig:
+    """The [train] table, with the command line's time budget."""
+    chosen = config.record(TrainConfig, tables.get("train", {}))
+    return chosen if seconds is None else dataclasses.replace(chosen, seconds=seconds)
+
+
+@click.command()
+@click.option("--task", required=True, metavar="NAME", help="What to train for; see `codi-export list tasks`.")
+@click.option("--model", default="mini", show_default=True, metavar="DIR|NAME", help="The frozen backbone, a diffusers folder.")
+@click.option("--data", required=True, type=FOLDER, help="Where the config's patterns start from.")
+@click.option("--config", "config_file", type=FILE, help="A TOML file  [default: the one that made mini's adapter]")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Time budget, in place of the config's.")
+@click.option("-o", "--output", required=True, type=FOLDER, help="The adapter's folder; a run folder is kept beside it.")
+def distill(task: str, model: str, data: Path, config_file: Path | None, seconds: float | None, output: Path) -> None:
+    """Train a CoDi adapter; run again to resume.
+
+    \b
+    Example:
+      codi-export distill --task sr --data photos -o adapters/sr
+    """
+    registry.get("tasks", task)
+    tables = config.read(config_file or CONFIGS / f"mini-{task}.toml")
+    job = _codi_job(task, model, data, tables)
+    average = train(job, train_config(tables, seconds), run_folder(output))
+    job.save(average, output)
+    click.echo(f"adapter: {output}")
+
+
+@click.group()
+def main() -> None:
+    """Train the parts of a backbone from nothing."""
+
+
+@main.command()
+@click.option("--config", "config_file", type=FILE, default=CONFIGS / "mini-autoencoder.toml", show_default=False)
+@click.option("--data", required=True, type=FOLDER)
+@click.option("--seconds", type=click.FloatRange(min=1))
+@click.option("-o", "--output", required=True, type=FOLDER, help="The VAE's folder.")
+def autoencoder(config_file: Path, data: Path, seconds: float | None, output: Path) -> None:
+    """Train the VAE."""
+    tables = config.read(config_file)
+    job = AutoencoderJob(
+        config.record(AutoencoderConfig, tables.get("autoencoder", {})), config.record(DataConfig, tables.get("data", {})), data
+    )
+    job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
+
+
+@main.command()
+@click.option("--config", "config_file", type=FILE, default=CONFIGS / "mini-backbone.toml", show_default=False)
+@click.option("--data", required=True, type=FOLDER)
+@click.option("--vae", required=True, type=FOLDER, help="The folder that `autoencoder` made.")
+@click.option("--seconds", type=click.FloatRange(min=1))
+@click.option("-o", "--output", required=True, type=FOLDER, help="The backbone's folder, in diffusers layout.")
+def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, output: Path) -> None:
+    """Train the U-Net and the text encoder over a trained VAE."""
+    tables = config.read(config_file)
+    job = pretrain.BackboneJob(
+        config.record(pretrain.BackboneConfig, tables.get("backbone", {})),
+        config.record(TextConfig, tables.get("text", {})),
+        config.record(DataConfig, tables.get("data", {})),
+        data,
+        vae,
+    )
+    job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
+
+
+@main.command()
+@click.option("--task", required=True, metavar="NAME")
+@click.option("--model", default="mini", show_default=True, metavar="DIR|NAME")
+@click.option("--data", required=True, type=FOLDER)
+@click.option("--config", "config_file", type=FILE, help="The TOML file that the adapter was trained with.")
+@click.argument("folder", metavar="ADAPTER", type=FOLDER)
+def choose(task: str, model: str, data: Path, config_file: Path | None, folder: Path) -> None:
+    """Choose ADAPTER's timesteps and back-projection weight on the validation slice, and write them into it."""
+    job = _codi_job(task, model, data, config.read(config_file or CONFIGS / f"mini-{task}.toml"))
+    net = adapter.load(folder).net
+    facts, rows = choices.choose(job, net)
+    for row in rows:
+        click.echo(json.dumps(row))
+    (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
+
+
+@click.command()
+@click.argument("bundles", metavar="BUNDLE...", type=FOLDER, nargs=-1)
+@click.option("--data", required=True, type=FOLDER, help="A folder of photos; each is compared with what comes of its own shrunken self.")
+@click.option("--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, as_json: bool) -> None:
+    """Quality of every graph in BUNDLEs beside bicubic: PSNR, SSIM, perceptual distance, KID.
+
+    \b
+    Example:
+      codi-export evaluate sr-2step sr-4step --data photos
+    """
+    tiles = evaluation.cut_folder(data)
+    candidates = [evaluation.BICUBIC, *(_round_trip(vae) if vae else []), *(row for bundle in bundles for row in _candidates(bundle, seed))]
+    tables = {
+        "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
+        "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
+    }
+    if as_json:
+        click.echo(json.dumps(table.as_json(tables), indent=2))
+        return
+    for name, rows in tables.items():
+        click.echo(f"{name} inputs\n\n{table.table(rows)}\n")
+    click.echo(table.caption(tiles))
+
+
+def _candidates(bundle: Path, seed: int) -> list[evaluation.Candidate]:
+    """Every graph of a bundle, as a function from photo to photo."""
+    manifest = read_manifest(bundle)
+    sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in manifest.graphs]
+    return [
+        evaluation.Candidate(f"{bundle.name} {s.graph.sampler}", s.graph.steps, lambda low, s=s: s(image=low, seed=seed)) for s in sessions
+    ]
+
+
+def _round_trip(folder: Path) -> list[evaluation.Candidate]:
+    vae = bb.load_part(bb.vae_class(folder), folder)
+
+    @torch.no_grad()
+    def run(pixels: pictures.Pixels) -> pictures.Pixels:
+        return to_pixels(bb.decode(vae, bb.encode(vae, to_signed(pixels[None])))[0])
+
+    return [evaluation.Candidate("VAE round trip", None, run, "original")]
+
+
+def _codi_job(task: str, model: str, data: Path, tables: dict[str, Any]) -> codi.CodiJob:
+    return codi.CodiJob(
+        registry.get("tasks", task),
+        config.record(codi.AdapterConfig, tables.get("adapter", {})),
+        config.record(CodiConfig, tables.get("method", {})),
+        config.record(DataConfig, tables.get("data", {})),
+        data,
+        zoo.folder(model),
+    )

@@ -1,0 +1,144 @@
+"""Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel
+from torch import Tensor, nn
+
+from codi_export import registry, schedule
+from codi_export.model import adapter, fuse
+from codi_export.model import backbone as bb
+from codi_export.model.denoiser import Denoiser, tables
+from codi_export.spec import AdapterSpec, TaskSpec
+from .autoencoder import centre, save_picture, to_signed
+from .config import DataConfig
+from .data import crops, degrade, pictures
+from .ema import Ema
+from .step import CodiConfig, Tables, codi_loss
+from .trainer import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterConfig:
+    """`condition` is how the adapter sees its input; `degraded` the share of samples that get the second-order
+    degradation (the rest are plain bicubic); `drop_caption` how often the prompt is empty."""
+
+    condition: str = "unshuffled"
+    width: int = 64
+    degraded: float = 0.5
+    drop_caption: float = 0.5
+
+
+class CodiJob:
+    """Parameter-efficient mode: the backbone stays frozen, the adapter is trained, the target network is its EMA."""
+
+    def __init__(
+        self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
+    ) -> None:
+        self.task, self.config, self.method, self.data = task, config, method, data
+        photos, self.held_out = pictures.split(pictures.load(folder, data.photos), data.held_out_photos)
+        scenes, _ = pictures.split(pictures.load(folder, data.scenes), data.held_out_scenes)
+        self.photos, self.scenes = photos, scenes
+        self.backbone = bb.load(model)
+        self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
+        captions = sorted({picture.caption for picture in photos + scenes})
+        self.captions = {caption: index for index, caption in enumerate(["", *captions])}
+        self.prompts = bb.embed(model, list(self.captions))
+        self.module: ControlNetModel = adapter.new(self.backbone, config.condition, config.width).train()
+        self.target = Ema(self.module, lambda _: method.target_decay)
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """`image` [B, 3, side, side] in [-1, 1], `small` [B, 3, side / scale, ...] in [0, 1], `caption` [B] indices."""
+        side, count = crops.extent(self.data, size, rng)
+        chosen = [crops.choose(self.photos, self.scenes, self.data.photo_share, rng) for _ in range(count)]
+        cut = [crops.turn(crops.crop(p.pixels, side, rng, self.data.scale), rng) for p in chosen]
+        small = np.stack([self._shrink(image, rng) for image in cut])
+        captions = ["" if rng.random() < self.config.drop_caption else p.caption for p in chosen]
+        indices = torch.tensor([self.captions[caption] for caption in captions])
+        return {"image": to_signed(np.stack(cut)), "small": (to_signed(small) + 1) / 2, "caption": indices}
+
+    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The CoDi loss of `step.codi_loss`."""
+        vae = self.backbone.vae.to(rng.device)
+        with torch.no_grad():
+            x = bb.encode(vae, batch["image"])
+            condition = self._condition(batch["small"])
+        prompt = self.prompts[batch["caption"].cpu()].to(rng.device)
+        return codi_loss(self._denoiser(module), self._denoiser(self.target.average), self.tables, x, prompt, condition, self.method, rng)
+
+    def stepped(self, module: nn.Module, step: int) -> None:
+        """The target network follows the adapter."""
+        self.target.update(module, step)
+
+    def state(self) -> dict[str, Any]:
+        """The target network."""
+        return {"target": self.target.average.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take the target network back."""
+        self.target.average.load_state_dict(state["target"])
+
+    @torch.no_grad()
+    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+        """PSNR (dB) at two steps on the held-out photos' centres, bicubic and degraded; the grid shows input, result, original."""
+        scores = {}
+        images = np.stack([centre(p.pixels, 176) for p in self.held_out])
+        shrink: dict[str, Callable[[pictures.Pixels, int], pictures.Pixels]] = {
+            "bicubic": lambda image, _: degrade.bicubic(image, self.task.scale),
+            "degraded": lambda image, index: degrade.degrade(image, np.random.default_rng(index), self.task.scale),
+        }
+        rows = []
+        for name, make in shrink.items():
+            small = torch.from_numpy(np.stack([make(image, index) for index, image in enumerate(images)]))
+            made = self.restore_pictures(average, small, steps=2)
+            mse = (made - to_signed(images)).square().mean(dim=(1, 2, 3))
+            scores[f"psnr_{name}"] = float((10 * torch.log10(4 / mse)).mean())
+            large = fuse.Enlarge(small.shape[1], small.shape[2], self.task.scale)(to_signed(small.numpy()))
+            rows += [torch.cat(list(large[:6]), dim=2), torch.cat(list(made[:6]), dim=2)]
+        save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
+        return scores
+
+    def restore_pictures(self, net: nn.Module, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
+        """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported."""
+        pieces = fuse.pieces(self.backbone, self._denoiser(net), self.facts(), self.task, (small.shape[1], small.shape[2]), self.prompts[:1])
+        chosen = ts or schedule.timesteps(steps, self.facts())[0]
+        plan = schedule.make(chosen, self.backbone.alphas.tolist(), self.backbone.sigmas.tolist(), self.backbone.prediction_type)
+        factor = self.backbone.latent_factor
+        size = (self.backbone.latent_channels, small.shape[1] * self.task.scale // factor, small.shape[2] * self.task.scale // factor)
+        noise = torch.randn(len(small), *size, generator=torch.Generator().manual_seed(0))
+        made: Tensor = fuse.run(pieces, plan, registry.get("samplers", self.method.predictor), small, noise)[1]
+        return made
+
+    def facts(self) -> AdapterSpec:
+        """What the adapter will say of itself."""
+        return AdapterSpec(
+            task=self.task.name,
+            condition=self.config.condition,  # type: ignore[arg-type]
+            predictor=self.method.predictor,
+            train_timesteps=len(self.backbone.alphas),
+            L=self.method.L,
+            gap=self.method.gap,
+            timesteps={"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)},
+        )
+
+    def save(self, average: ControlNetModel, folder: Path) -> None:
+        """Write the adapter with its facts."""
+        adapter.save(average, self.facts(), folder)
+
+    def _denoiser(self, net: nn.Module) -> Denoiser:
+        device = next(net.parameters()).device
+        return Denoiser(self.backbone.unet.to(device), net, self.backbone.prediction_type)  # type: ignore[arg-type]
+
+    def _condition(self, small: Tensor) -> Tensor:
+        large = fuse.Enlarge(small.shape[2], small.shape[3], self.task.scale).to(small.device)(small)
+        return fuse.condition_image(self.config.condition, large, self.backbone.vae, self.backbone.latent_factor)
+
+    def _shrink(self, image: pictures.Pixels, rng: np.random.Generator) -> pictures.Pixels:
+        if rng.random() < self.config.degraded:
+            return degrade.degrade(image, rng, self.task.scale)
+        return degrade.bicubic(image, self.task.scale)

@@ -1,0 +1,66 @@
+"""One TOML file a run. A table per record; an unknown key is an error, so a typo never trains the wrong thing."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from codi_export.errors import CodiError, ErrorCode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Where pictures come from (globs under --data) and how they are cut.
+
+    A batch is cut at one side of `crops` (pixels), drawn with the chances `shares`; it holds as many pixels at every side,
+    so most steps see many small crops and some see the extent at which the network will be used.
+    """
+
+    photos: str = "photos/train"
+    scenes: str = "scenes/train-*.tar"
+    photo_share: float = 0.6
+    held_out_photos: int = 12
+    held_out_scenes: int = 200
+    crops: tuple[int, ...] = (64,)
+    shares: tuple[float, ...] = (1.0,)
+    scale: tuple[float, float] = (0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """The optimiser and its schedule. With `seconds` the run ends at whichever comes first, and the learning rate
+    follows the larger of the two fractions; without it a resumed run repeats an unbroken one bit for bit.
+    """
+
+    steps: int
+    seconds: float = 0.0
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    final_learning_rate: float = 1e-5
+    warmup: int = 200
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    save_every: int = 200
+    validate_every: int = 500
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a config file; raises CodiError (bad-option) that names the file and the fault."""
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise CodiError(ErrorCode.BAD_OPTION, f"cannot read the config {path}: {error}") from error
+
+
+def record(kind: type[T], table: dict[str, Any]) -> T:
+    """The dataclass `kind` filled from a table; lists become tuples. Raises CodiError (bad-option) on unknown keys."""
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise CodiError(ErrorCode.BAD_OPTION, f"unknown {kind.__name__} keys {unknown}; known: {sorted(known)}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})

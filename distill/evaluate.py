@@ -1,0 +1,178 @@
+"""The quality table: candidates that enlarge low-resolution crops of photos, each compared with the originals.
+
+Every photo has one vote: crops are averaged within their photo first, and intervals resample photos.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from codi_export.errors import CodiError, ErrorCode
+
+from . import metrics
+from .data.pictures import Pixels, load
+from .judges import HedVgg, MobileNetV2, kid_features, perceptual_features
+from .metrics import Floats
+
+SCALE = 4
+TILE = 256
+KID_CROP = 128
+KID_CROPS = 400  # at least; equally many of each photo
+EXACT_DB = 100.0  # counts for a tile that comes back exactly: an infinity has no mean and no place in JSON
+
+Indices = npt.NDArray[np.intp]
+Degrade = Callable[[Pixels, np.random.Generator], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A `TILE` x `TILE` piece of a photo. `reflected`: the photo is smaller, and mirrored at its edges."""
+
+    photo: str
+    pixels: Pixels
+    reflected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something to be judged. It `reads` the low-resolution input, or the original (a round trip through the VAE)."""
+
+    name: str
+    steps: int | None
+    run: Callable[[Pixels], Pixels]
+    reads: Literal["input", "original"] = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate's figures. `draws[metric]` holds the value first, then its bootstrap samples over photos."""
+
+    name: str
+    steps: int | None
+    tiles: int
+    latency_ms: float
+    draws: dict[str, Floats]
+
+
+def bicubic(low: Pixels) -> Pixels:
+    height, width = low.shape[:2]
+    return _resize(low, width * SCALE, height * SCALE)
+
+
+def shrink(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """The plain degradation: bicubic, nothing random."""
+    height, width = image.shape[:2]
+    return _resize(image, width // SCALE, height // SCALE)
+
+
+def _resize(image: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+BICUBIC = Candidate("bicubic", None, bicubic)
+
+
+def cut(name: str, photo: Pixels) -> list[Tile]:
+    """Every whole tile of a photo, centred; one tile across a side that is shorter than a tile."""
+    short = [max(TILE - side, 0) for side in photo.shape[:2]]
+    padded = np.pad(photo, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="reflect")
+    tops, lefts = (range(side % TILE // 2, side - TILE + 1, TILE) for side in padded.shape[:2])
+    return [Tile(name, padded[y : y + TILE, x : x + TILE], any(short)) for y in tops for x in lefts]
+
+
+def cut_folder(folder: Path) -> list[Tile]:
+    """The tiles of every photo of a folder, in the order of names."""
+    return [tile for photo in load(folder.parent, folder.name) for tile in cut(photo.name, photo.pixels)]
+
+
+def evaluate(candidates: Sequence[Candidate], tiles: Sequence[Tile], degrade: Degrade, seed: int = 0) -> list[Row]:
+    """Judge candidates on tiles; each row is later compared with the first one."""
+    inputs = [degrade(tile.pixels, np.random.default_rng((seed, i))) for i, tile in enumerate(tiles)]
+    originals = np.stack([tile.pixels for tile in tiles])
+    photos = np.unique([tile.photo for tile in tiles], return_inverse=True)[1]
+
+    runs = [_run(candidate, tiles, inputs) for candidate in candidates]
+    outputs = [pictures for pictures, _ in runs]
+    distances = _perceptual_distances(outputs, originals)
+    terms = _kid_terms(outputs, originals, photos, seed)
+
+    weights = metrics.photo_weights(photos.max() + 1, seed)
+    rows = []
+    for i, candidate in enumerate(candidates):
+        values = {**_pixel_metrics(outputs[i], originals), "perceptual": distances[i]}
+        draws = {metric: metrics.mean_draws(_by_photo(value, photos), weights) for metric, value in values.items()}
+        draws["kid"] = metrics.kid_draws(terms[i], weights)
+        rows.append(Row(candidate.name, candidate.steps, len(tiles), runs[i][1], draws))
+    return rows
+
+
+def _run(candidate: Candidate, tiles: Sequence[Tile], inputs: Sequence[Pixels]) -> tuple[Pixels, float]:
+    """All outputs and the median milliseconds of a call; the first call warms up and is repeated."""
+    sources = inputs if candidate.reads == "input" else [tile.pixels for tile in tiles]
+    candidate.run(sources[0])
+    outputs, seconds = [], []
+    for source in sources:
+        start = time.perf_counter()
+        outputs.append(candidate.run(source))
+        seconds.append(time.perf_counter() - start)
+    shapes = {output.shape for output in outputs}
+    if shapes != {(TILE, TILE, 3)}:
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"{candidate.name} makes pictures of {sorted(shapes)} from {sources[0].shape}, expected {(TILE, TILE, 3)}",
+            f"evaluate compares super-resolution x{SCALE}",
+        )
+    return np.stack(outputs), 1e3 * float(np.median(seconds))
+
+
+def _pixel_metrics(outputs: Pixels, originals: Pixels) -> dict[str, Floats]:
+    pairs = list(zip(outputs, originals, strict=True))
+    return {
+        "psnr_db": np.array([min(metrics.psnr_db(*pair), EXACT_DB) for pair in pairs]),
+        "ssim": np.array([metrics.ssim(*pair) for pair in pairs]),
+        "colour_shift": np.array([metrics.colour_shift(*pair) for pair in pairs]),
+        "grid_db": np.array([metrics.grid_db(output) - metrics.grid_db(original) for output, original in pairs]),
+    }
+
+
+def _by_photo(values: Floats, photos: Indices) -> Floats:
+    """Means of the tiles of each photo.  # [tiles, ...] -> [photos, ...]"""
+    return np.stack([values[photos == photo].mean(axis=0) for photo in range(photos.max() + 1)])
+
+
+def _perceptual_distances(outputs: Sequence[Pixels], originals: Pixels) -> Floats:
+    """Tile by tile, so that the features of an original serve all candidates.  # [candidates, tiles]"""
+    network = HedVgg()
+    distances = np.empty((len(outputs), len(originals)))
+    for tile, original in enumerate(originals):
+        reference = perceptual_features(network, original)
+        for i, pictures in enumerate(outputs):
+            features = perceptual_features(network, pictures[tile])
+            distances[i, tile] = metrics.perceptual_distance(features, reference).item()
+    return distances
+
+
+def _kid_terms(outputs: Sequence[Pixels], originals: Pixels, photos: Indices, seed: int) -> list[Floats]:
+    """The terms of KID on random crops, at the same places of every candidate and of the originals."""
+    network = MobileNetV2()
+    places = _kid_places(photos, np.random.default_rng(seed))
+
+    def features(pictures: Pixels) -> Floats:
+        return kid_features(network, np.stack([pictures[i, y : y + KID_CROP, x : x + KID_CROP] for i, y, x in places]))
+
+    reference = features(originals)
+    return [metrics.kid_terms(features(pictures), reference) for pictures in outputs]
+
+
+def _kid_places(photos: Indices, rng: np.random.Generator) -> Indices:
+    """Tile, top and left of random crops, photo by photo.  # [>= KID_CROPS, 3]"""
+    count = photos.max() + 1
+    each = -(-KID_CROPS // count)
+    tiles = np.concatenate([rng.choice(np.flatnonzero(photos == photo), each) for photo in range(count)])
+    return np.column_stack([tiles, rng.integers(0, TILE - KID_CROP + 1, (len(tiles), 2))])

@@ -1,0 +1,36 @@
+"""The equations of CoDi, one function each (codi-method 3 and 7.1). Tensors are [B, C, h, w]; coefficients broadcast.
+
+Losses are means per sample, [B], in float32.
+"""
+
+from torch import Tensor
+
+
+def diffuse(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """z = alpha x + sigma eps (codi-method 1)."""
+    return alpha * x + sigma * eps
+
+
+def next_latent(x_hat: Tensor, noise: Tensor, alpha_s: Tensor, sigma_s: Tensor) -> Tensor:
+    """z_s = alpha_s x_hat + sigma_s noise (3.1 step 4): the true noise for PREv, the implied noise for DDIM."""
+    return alpha_s * x_hat + sigma_s * noise
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared difference per sample."""
+    return (a.float() - b.float()).square().mean(dim=(1, 2, 3))
+
+
+def consistency_eps(eps_t: Tensor, eps_s: Tensor) -> Tensor:
+    """d(eps_theta-(z_s, s), eps_theta(z_t, t)) (3.1 step 6, first term)."""
+    return distance(eps_t, eps_s)
+
+
+def consistency_x(x_t: Tensor, x_s: Tensor) -> Tensor:
+    """The same in signal space (3.3 step 8)."""
+    return distance(x_t, x_s)
+
+
+def guidance(x_t: Tensor, x: Tensor) -> Tensor:
+    """d(x, x_theta(z_t, t)) (3.1 step 6, second term)."""
+    return distance(x_t, x)

@@ -1,0 +1,74 @@
+"""The rows of `evaluate` as Markdown for people and as JSON for machines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .evaluate import Row, Tile
+from .judges import KID_NAME, PERCEPTUAL_NAME
+from .metrics import interval
+
+BETTER = {"psnr_db": +1, "ssim": +1, "perceptual": -1, "kid": -1}  # the direction of improvement
+DIGITS = {"psnr_db": 2, "ssim": 3, "perceptual": 3, "kid": 0}
+HEADINGS = (
+    "", "steps", "PSNR dB ↑", "SSIM ↑", "perceptual ↓", "KID ×10³ ↓", "colour shift R G B", "grid dB", "ms"
+)  # fmt: skip
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown. ▲ better and ▼ worse than the first row: the 95 % interval of the paired difference excludes 0."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *(_cells(row, rows[0]) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(row: Row, baseline: Row) -> list[str]:
+    scores = [f"{_value(row, metric):.{DIGITS[metric]}f}{_mark(row, baseline, metric)}" for metric in BETTER]
+    shift = " ".join(f"{channel:+.1f}" for channel in row.draws["colour_shift"][0])
+    steps = "–" if row.steps is None else str(row.steps)
+    return [row.name, steps, *scores, shift, f"{row.draws['grid_db'][0]:+.1f}", f"{row.latency_ms:.0f}"]
+
+
+def _value(row: Row, metric: str) -> float:
+    return float(row.draws[metric][0])
+
+
+def _mark(row: Row, baseline: Row, metric: str) -> str:
+    low, high = _difference(row, baseline, metric)
+    if low <= 0 <= high:
+        return ""
+    return " ▲" if low * BETTER[metric] > 0 else " ▼"
+
+
+def _difference(row: Row, baseline: Row, metric: str) -> tuple[float, float]:
+    """Interval of row minus baseline; both were drawn with the same weights, so the difference is paired by photo."""
+    return interval(row.draws[metric] - baseline.draws[metric])
+
+
+def caption(tiles: Sequence[Tile]) -> str:
+    """What a table was measured on."""
+    photos = {tile.photo for tile in tiles}
+    reflected = sorted({tile.photo for tile in tiles if tile.reflected})
+    return (
+        f"{len(tiles)} crops of {len(photos)} photos; {len(reflected)} photos are smaller than a crop and mirrored at "
+        f"their edges: {', '.join(reflected) or 'none'}. perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}."
+    )
+
+
+def as_json(tables: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """Tables by the name of their degradation. `difference` is that to the first row."""
+    rows = [_row_json(degradation, row, rows[0]) for degradation, rows in tables.items() for row in rows]
+    return {"rows": rows, "metrics": {"perceptual": PERCEPTUAL_NAME, "kid": KID_NAME}}
+
+
+def _row_json(degradation: str, row: Row, baseline: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "degradation": degradation,
+        "steps": row.steps,
+        **{metric: _value(row, metric) for metric in BETTER},
+        "latency_ms": row.latency_ms,
+        "n": row.tiles,
+        "colour_shift": row.draws["colour_shift"][0].tolist(),
+        "grid_db": _value(row, "grid_db"),
+        "interval": {metric: interval(row.draws[metric]) for metric in BETTER},
+        "difference": {metric: _difference(row, baseline, metric) for metric in BETTER},
+    }

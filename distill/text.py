@@ -1,0 +1,58 @@
+"""A tokenizer and a CLIP-shaped text encoder, both made from the captions at hand."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """Vocabulary in words, length in tokens, width and depth of the encoder."""
+
+    vocabulary: int = 1500
+    length: int = 32
+    width: int = 192
+    layers: int = 4
+    heads: int = 4
+
+
+def new_tokenizer(captions: Iterable[str], config: TextConfig) -> PreTrainedTokenizerFast:
+    """A lower-case word-level tokenizer of the commonest words; others read as <unk>."""
+    special = ["<pad>", "<start>", "<end>", "<unk>"]
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(
+        captions, trainers.WordLevelTrainer(vocab_size=config.vocabulary, special_tokens=special, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<start>", "<end>")]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=config.length,
+        pad_token="<pad>",
+        bos_token="<start>",
+        eos_token="<end>",
+        unk_token="<unk>",
+    )
+
+
+def new_encoder(tokenizer: PreTrainedTokenizerFast, config: TextConfig) -> CLIPTextModel:
+    """An untrained CLIP text encoder for that tokenizer."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.width,
+            intermediate_size=4 * config.width,
+            projection_dim=config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.length,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
