@@ -75,8 +75,8 @@ class AutoencoderJob:
 
     def __init__(self, config: AutoencoderConfig, data: DataConfig, folder: Path) -> None:
         self.config, self.data = config, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos), data.held_out_photos)
-        scenes, _ = pictures.split(pictures.load(folder, data.scenes), data.held_out_scenes)
+        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
+        scenes, _ = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
         self.photos, self.scenes = photos, scenes
         self.module = Code(new_autoencoder(config), config.latent_channels)
         start_from_pca(self.module.vae, self.batch(np.random.default_rng(0), 256)["image"])

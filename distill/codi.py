@@ -41,8 +41,8 @@ class CodiJob:
         self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos), data.held_out_photos)
-        scenes, _ = pictures.split(pictures.load(folder, data.scenes), data.held_out_scenes)
+        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
+        scenes, _ = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
         self.photos, self.scenes = photos, scenes
         self.backbone = bb.load(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))

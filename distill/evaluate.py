@@ -16,6 +16,7 @@ from PIL import Image
 from codi_export.errors import CodiError, ErrorCode
 
 from . import metrics
+from .data import degrade
 from .data.pictures import Pixels, load
 from .judges import HedVgg, MobileNetV2, kid_features, perceptual_features
 from .metrics import Floats
@@ -27,7 +28,7 @@ KID_CROPS = 400  # at least; equally many of each photo
 EXACT_DB = 100.0  # counts for a tile that comes back exactly: an infinity has no mean and no place in JSON
 
 Indices = npt.NDArray[np.intp]
-Degrade = Callable[[Pixels, np.random.Generator], Pixels]
+Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,14 @@ class Row:
 
 
 def bicubic(low: Pixels) -> Pixels:
+    """What every candidate has to beat."""
     height, width = low.shape[:2]
-    return _resize(low, width * SCALE, height * SCALE)
+    return np.asarray(Image.fromarray(low).resize((width * SCALE, height * SCALE), Image.Resampling.BICUBIC))
 
 
 def shrink(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """The plain degradation: bicubic, nothing random."""
-    height, width = image.shape[:2]
-    return _resize(image, width // SCALE, height // SCALE)
-
-
-def _resize(image: Pixels, width: int, height: int) -> Pixels:
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    """The degradation without chance: bicubic."""
+    return degrade.bicubic(image, SCALE)
 
 
 BICUBIC = Candidate("bicubic", None, bicubic)
@@ -88,12 +85,21 @@ def cut(name: str, photo: Pixels) -> list[Tile]:
 
 def cut_folder(folder: Path) -> list[Tile]:
     """The tiles of every photo of a folder, in the order of names."""
-    return [tile for photo in load(folder.parent, folder.name) for tile in cut(photo.name, photo.pixels)]
+    folder = folder.resolve()  # "." has no name
+    photos = load(folder.parent, folder.name)
+    return [tile for photo in photos for tile in cut(photo.name, photo.pixels)]
 
 
-def evaluate(candidates: Sequence[Candidate], tiles: Sequence[Tile], degrade: Degrade, seed: int = 0) -> list[Row]:
-    """Judge candidates on tiles; each row is later compared with the first one."""
-    inputs = [degrade(tile.pixels, np.random.default_rng((seed, i))) for i, tile in enumerate(tiles)]
+def low_resolution(tiles: Sequence[Tile], degradation: Degradation, seed: int) -> list[Pixels]:
+    """One input for each tile; a tile's randomness is its own, whatever the others draw."""
+    return [degradation(tile.pixels, np.random.default_rng((seed, i))) for i, tile in enumerate(tiles)]
+
+
+def evaluate(
+    candidates: Sequence[Candidate], tiles: Sequence[Tile], degradation: Degradation = shrink, seed: int = 0
+) -> list[Row]:
+    """Judge candidates on tiles. Tables compare each row with the first, so let that be the baseline."""
+    inputs = low_resolution(tiles, degradation, seed)
     originals = np.stack([tile.pixels for tile in tiles])
     photos = np.unique([tile.photo for tile in tiles], return_inverse=True)[1]
 

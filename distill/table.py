@@ -15,7 +15,7 @@ HEADINGS = (
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown. ▲ better and ▼ worse than the first row: the 95 % interval of the paired difference excludes 0."""
+    """Markdown; `caption` explains the marks."""
     lines = [HEADINGS, ["---"] * len(HEADINGS), *(_cells(row, rows[0]) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -48,8 +48,9 @@ def caption(tiles: Sequence[Tile]) -> str:
     photos = {tile.photo for tile in tiles}
     reflected = sorted({tile.photo for tile in tiles if tile.reflected})
     return (
-        f"{len(tiles)} crops of {len(photos)} photos; {len(reflected)} photos are smaller than a crop and mirrored at "
-        f"their edges: {', '.join(reflected) or 'none'}. perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}."
+        f"{len(tiles)} crops of {len(photos)} photos; mirrored at their edges because they are smaller than a crop: "
+        f"{', '.join(reflected) or 'none'}. perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}. "
+        "▲ better and ▼ worse than the first row: the 95 % interval of the difference, over photos, excludes 0."
     )
 
 

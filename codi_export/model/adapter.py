@@ -29,6 +29,25 @@ def load(folder: Path) -> Adapter:
     return Adapter(folder, net, read_facts(folder))
 
 
+def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> None:
+    """Raises CodiError (bad-model) that names the first thing in which an adapter and a backbone disagree."""
+    factor, unet, net = backbone.latent_factor, backbone.unet.config, adapter.net.config
+    pixels = facts.condition == "pixels"
+    strides = 2 ** (len(net.conditioning_embedding_out_channels) - 1)
+    for what, has, needs in (
+        ("latent channels", net.in_channels, unet.in_channels),
+        ("channels per level", tuple(net.block_out_channels), tuple(unet.block_out_channels)),
+        ("layers per block", net.layers_per_block, unet.layers_per_block),
+        ("prompt width", net.cross_attention_dim, unet.cross_attention_dim),
+        ("condition channels", net.conditioning_channels, 3 if pixels else 3 * factor**2 + backbone.latent_channels),
+        ("condition pixels per latent pixel", strides, factor if pixels else 1),
+    ):
+        if has != needs:
+            raise CodiError(
+                ErrorCode.BAD_MODEL, f"{adapter.folder}: {what}: {has}; the backbone {backbone.folder} needs {needs}", "use an adapter that was made for it"
+            )
+
+
 def read_facts(folder: Path) -> AdapterSpec | None:
     """What the adapter says of its training, None where it says nothing."""
     file = folder / FACTS

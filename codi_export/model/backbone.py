@@ -40,6 +40,11 @@ class Backbone:
         return int(2 ** (len(levels) - 1))
 
     @property
+    def unet_factor(self) -> int:
+        """Latent pixels per pixel of the U-Net's lowest level, along each side."""
+        return int(2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
     def image_size(self) -> int:
         """The side, in pixels, of the square image that the U-Net was trained for."""
         return int(self.unet.config.sample_size) * self.latent_factor

@@ -4,8 +4,9 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,17 @@ class Picture:
     caption: str
 
 
-def load(data: Path, pattern: str) -> list[Picture]:
+def load(data: Path, pattern: str, exclude: Sequence[str] = ()) -> list[Picture]:
     """Every picture that `pattern` names under `data`: a folder of images, or tar shards.
 
-    A picture that cannot be read is counted and named, not fatal; raises CodiError (bad-data) if nothing is left.
+    Names that match a glob of `exclude` are left out. A picture that cannot be read is counted and named, not fatal; raises CodiError (bad-data) if nothing is left.
     """
     sources = sorted(data.glob(pattern))
     pictures, unreadable = [], []
     for source in sources:
         for name, content, caption in _members(source):
+            if any(fnmatch(name, glob) for glob in exclude):
+                continue
             try:
                 pictures.append(Picture(name, _decode(content), caption))
             except OSError as error:

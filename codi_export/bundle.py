@@ -1,0 +1,228 @@
+"""A bundle: a folder that is complete when, and only when, it holds a manifest. Read, write, check and make one."""
+
+import contextlib
+import errno
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from codi_export import files
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.spec import SCHEMA_VERSION, FileEntry, Manifest, from_json, to_json
+
+MANIFEST = "codi.json"
+MARKER = ".codi-build.json"  # a build was begun here
+CONTENTS = {MANIFEST, MARKER, "graphs", "golden", "engines"}  # everything that a bundle's own folder may hold
+PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+
+How = Literal["hash", "size"]
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a finished bundle. Raises CodiError (missing-file, bad-bundle, newer-schema)."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise _not_a_bundle(folder)
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"{path} is not a manifest: {error}", "build the bundle again") from error
+    _check_schema(path, value)
+    manifest = from_json(Manifest, value)
+    _check_paths(folder, manifest)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `codi.json` in one move; done last, it makes the folder a bundle. Raises CodiError (write-failed)."""
+    text = json.dumps(to_json(manifest), indent=1, allow_nan=False)
+    files.write(folder / MANIFEST, text.encode() + b"\n")
+
+
+def file_entry(folder: Path, relative: str) -> FileEntry:
+    """Size and SHA-256 of `folder/relative` as it is now."""
+    path = files.inside(folder, relative)
+    return FileEntry(relative, path.stat().st_size, files.sha256(path))
+
+
+def check(folder: Path, manifest: Manifest, how: How = "hash") -> None:
+    """Every listed file is there, unchanged, and none is a pickle. Raises CodiError (hash-mismatch, bad-bundle)."""
+    refuse_pickles(folder)
+    for entry in manifest.files:
+        check_file(folder, entry, how)
+
+
+def check_file(folder: Path, entry: FileEntry, how: How = "hash") -> None:
+    """One file against its entry: presence and size, and its SHA-256 unless `how` is "size"."""
+    path = files.inside(folder, entry.path)
+    if not path.is_file():
+        raise _changed(path, "is missing")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise _changed(path, f"has {size} bytes, expected {entry.bytes}")
+    if how == "hash" and files.sha256(path) != entry.sha256:
+        raise _changed(path, "has changed since it was built (SHA-256 differs)")
+
+
+def unlisted(folder: Path, manifest: Manifest) -> list[str]:
+    """Files under `graphs/` that the manifest does not know."""
+    listed = {entry.path for entry in manifest.files}
+    found = (path.relative_to(folder).as_posix() for path in (folder / "graphs").rglob("*") if path.is_file())
+    return sorted(set(found) - listed)
+
+
+def refuse_pickles(folder: Path) -> None:
+    """A pickle runs code when it is read, so a bundle that holds one is refused (bad-bundle)."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in PICKLES:
+            raise CodiError(
+                ErrorCode.BAD_BUNDLE, f"{path} is a pickle file", "remove it; weights are safetensors files"
+            )
+
+
+@contextlib.contextmanager
+def building(out: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `out` when the block ends with a manifest written, else it vanishes.
+
+    The folder is a hidden sibling of `out`, so a bundle that is being replaced stays whole until its successor is, and
+    what a killed build left is swept away by the next one. Raises CodiError (output-exists, write-failed).
+    """
+    out = out.resolve()
+    folder = _begin(out, overwrite)
+    try:
+        with _disk_errors(out):
+            yield folder
+        with files.writing(out):
+            _publish(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def prepare_output(out: Path, overwrite: bool = False) -> None:
+    """May a build write to `out`? Raises CodiError (output-exists) if not. Only bundles are ever replaced."""
+    if not out.exists() or _is_empty(out) or _is_unfinished(out):
+        return
+    if not _is_ours(out):
+        raise CodiError(
+            ErrorCode.OUTPUT_EXISTS,
+            f"{out} exists and is not a bundle",
+            "choose another -o; --overwrite replaces bundles only",
+        )
+    if not overwrite:
+        raise CodiError(ErrorCode.OUTPUT_EXISTS, f"{out} is a bundle already", "add --overwrite to replace it")
+
+
+def _begin(out: Path, overwrite: bool) -> Path:
+    folder, replaced = _siblings(out)
+    with files.writing(out):
+        if replaced.exists() and not out.exists():  # killed between the two moves of _publish
+            replaced.rename(out)
+        prepare_output(out, overwrite)
+        for leftover in (folder, replaced):
+            _sweep(leftover)
+        folder.mkdir(parents=True)
+        (folder / MARKER).write_text(json.dumps({"output": out.name}) + "\n")
+    return folder
+
+
+def _publish(folder: Path, out: Path) -> None:
+    if not (folder / MANIFEST).is_file():
+        raise RuntimeError(f"the build of {out} ended without a manifest")
+    _, replaced = _siblings(out)
+    (folder / MARKER).unlink()
+    if out.exists() and not _is_empty(out):
+        out.rename(replaced)
+    folder.replace(out)
+    _sweep(replaced)
+
+
+def _siblings(out: Path) -> tuple[Path, Path]:
+    """The folder that is being filled, and where the old bundle waits while the new one takes its place."""
+    return out.parent / f".{out.name}.building", out.parent / f".{out.name}.replaced"
+
+
+def _sweep(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not _is_empty(folder) and not _is_ours(folder):
+        raise CodiError(ErrorCode.OUTPUT_EXISTS, f"{folder} is in the way and is not a build's", "move it elsewhere")
+    shutil.rmtree(folder)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _is_unfinished(folder: Path) -> bool:
+    return _is_ours(folder) and not (folder / MANIFEST).exists()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Made by a build and nothing else, so it may be deleted. A folder of photos with a stray codi.json is not."""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return bool(names & {MANIFEST, MARKER}) and names <= CONTENTS
+
+
+@contextlib.contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    """Only errors that a full or read-only disk explains; any other OSError of a build is about what it reads."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        with files.writing(out):
+            raise
+
+
+def _check_schema(path: Path, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"{path} is not a manifest: expected an object", "build the bundle again")
+    schema = value.get("schema")
+    if type(schema) is not int:
+        raise CodiError(
+            ErrorCode.BAD_BUNDLE, f"{path}: schema is {schema!r}, expected a number", "build the bundle again"
+        )
+    if schema > SCHEMA_VERSION:
+        raise CodiError(
+            ErrorCode.NEWER_SCHEMA,
+            f"{path} has schema {schema}; this codi-export reads up to {SCHEMA_VERSION}",
+            "update codi-export: pip install -U codi-export",
+        )
+
+
+def _check_paths(folder: Path, manifest: Manifest) -> None:
+    listed = {entry.path for entry in manifest.files}
+    used = {path for graph in manifest.graphs for path in (graph.path, graph.golden) if path}
+    for path in sorted(listed | used):
+        files.inside(folder, path)
+    for path in sorted(used - listed):
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"{folder / MANIFEST}: {path} has no hash", "build the bundle again")
+
+
+def _not_a_bundle(folder: Path) -> CodiError:
+    if not folder.exists():
+        code, message = ErrorCode.MISSING_FILE, f"no bundle at {folder}"
+        unfinished = _siblings(folder.resolve())[0].exists()
+    else:
+        code, message = ErrorCode.BAD_BUNDLE, f"{folder} is not a bundle: it holds no {MANIFEST}"
+        unfinished = (folder / MARKER).exists()
+    if unfinished:
+        return CodiError(
+            ErrorCode.BAD_BUNDLE, f"{folder} is an unfinished build", "run the same `codi-export build` again"
+        )
+    return CodiError(code, message, "make one: codi-export build --task sr --steps 2 -o sr-2step")
+
+
+def _changed(path: Path, what: str) -> CodiError:
+    return CodiError(
+        ErrorCode.HASH_MISMATCH,
+        f"{path} {what}",
+        "build the bundle again, or copy it anew",
+    )

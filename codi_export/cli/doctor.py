@@ -1,0 +1,83 @@
+"""codi-export doctor"""
+
+import platform
+import shutil
+from importlib import metadata
+from typing import Any
+
+import click
+
+from codi_export import registry
+from codi_export.cli import terminal
+from codi_export.cli.list import models
+from codi_export.errors import CodiError
+
+PACKAGES = {
+    "base": ("click", "numpy", "onnxruntime", "pillow", "safetensors"),
+    "export": ("torch", "diffusers", "transformers", "accelerate", "onnx", "onnx-ir", "onnxscript"),
+}
+COMPILERS = ("c++", "g++", "clang++", "nvcc")
+MISSING = "-"
+
+
+@click.command(epilog="Example: codi-export doctor --json")
+@terminal.json_option
+def doctor(as_json: bool) -> None:
+    """What exists here, what is missing and how to get it."""
+    report = examine()
+    if as_json:
+        terminal.print_json(report)
+        return
+    click.echo(f"python      {report['python']} on {report['platform']}")
+    for extra, packages in report["packages"].items():
+        click.echo(f"{extra:<10}  {', '.join(f'{name} {found or MISSING}' for name, found in packages.items())}")
+    for kind in ("providers", "compilers", "models"):
+        click.echo(f"{kind:<10}  {', '.join(report[kind]) or MISSING}")
+    for item in report["missing"]:
+        click.echo(f"missing     {item['name']}: {item['hint']}")
+
+
+def examine() -> dict[str, Any]:
+    """The report as JSON values; a package that is not installed has version None."""
+    packages = {extra: {name: version(name) for name in names} for extra, names in PACKAGES.items()}
+    here = providers()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "providers": here,
+        "compilers": [name for name in COMPILERS if shutil.which(name)],
+        "models": list(models()),
+        "missing": _missing(packages, here),
+    }
+
+
+def version(package: str) -> str | None:
+    """Installed version, from metadata: nothing is imported."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def providers() -> list[str]:
+    """What onnxruntime can run on here; empty without onnxruntime."""
+    try:
+        return list(registry.get("backends", "onnxruntime").providers())
+    except CodiError:
+        return []
+
+
+def _missing(packages: dict[str, dict[str, str | None]], here: list[str]) -> list[dict[str, str]]:
+    lacking = {extra: [name for name, found in rows.items() if not found] for extra, rows in packages.items()}
+    missing = []
+    if "cpu" not in here:
+        missing.append({"name": "onnxruntime (to run bundles)", "hint": "pip install onnxruntime"})
+    if lacking["export"]:
+        names = ", ".join(lacking["export"])
+        missing.append({"name": f"{names} (to build bundles)", "hint": "pip install 'codi-export[export]'"})
+    if "cuda" not in here:
+        missing.append(
+            {"name": "the cuda provider (to run on an NVIDIA GPU)", "hint": "pip install 'codi-export[gpu]'"}
+        )
+    return missing

@@ -1,0 +1,62 @@
+"""codi-export inspect"""
+
+from pathlib import Path
+
+import click
+
+from codi_export import bundle as bundles
+from codi_export.cli import terminal
+from codi_export.spec import Graph, Manifest, TensorSpec, to_json
+
+
+@click.command(name="inspect", epilog="Example: codi-export inspect sr-2step")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@terminal.json_option
+def inspect(bundle: Path, as_json: bool) -> None:
+    """Task, steps, schedule, inputs, outputs, weights and provenance of BUNDLE. Reads the manifest only."""
+    manifest = bundles.read_manifest(bundle)
+    total = sum(entry.bytes for entry in manifest.files)
+    if as_json:
+        terminal.print_json({**to_json(manifest), "bytes": total})
+        return
+    click.echo(f"{bundle}: {terminal.size(total)}, model {manifest.build.model}")
+    for graph in manifest.graphs:
+        _print_graph(graph)
+    _print_provenance(manifest)
+
+
+def _print_graph(graph: Graph) -> None:
+    timesteps = ", ".join(str(step.t) for step in graph.schedule.steps)
+    parity = graph.parity
+    rows = {
+        "path": graph.path,
+        "steps": f"{graph.steps}, at t = {timesteps}",
+        "sampler": f"{graph.sampler} on {graph.schedule.prediction_type}",
+        "precision": graph.precision,
+        "inputs": "  ".join(_tensor(spec) for spec in graph.inputs),
+        "outputs": "  ".join(_tensor(spec) for spec in graph.outputs),
+        "scale": f"{graph.scale} output pixels per input pixel",
+        "parity": f"{parity.image_psnr_db:.1f} dB, latents within {parity.latent_rms:.1e}, {parity.max_level} levels",
+        "warnings": "; ".join(graph.warnings) or "none",
+    }
+    _print_section(f"graph {graph.name}", rows)
+
+
+def _print_provenance(manifest: Manifest) -> None:
+    files = {entry.path: f"{terminal.size(entry.bytes):>9}  sha256 {entry.sha256[:12]}" for entry in manifest.files}
+    _print_section("files", files)
+    _print_section("licences", manifest.licences)
+    _print_section("made with", manifest.tools)
+
+
+def _print_section(title: str, rows: dict[str, str]) -> None:
+    if not rows:
+        return
+    click.echo(f"\n{title}")
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        click.echo(f"  {name:<{width}}  {value}")
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype} [{', '.join(str(size) for size in spec.shape)}]"

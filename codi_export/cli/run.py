@@ -1,0 +1,92 @@
+"""codi-export run"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from codi_export.cli import terminal
+from codi_export.errors import CodiError
+from codi_export.runtime import jobs
+from codi_export.runtime.session import Session, Tile, load
+
+
+def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    if value not in ("auto", "off"):
+        raise click.BadParameter(f"{value!r}: expected auto, off or a number of pixels")
+    return cast(Tile, value)
+
+
+@click.command(epilog="Example: codi-export run sr-2step photo.jpg -o sharper.png")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("inputs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="A file for one input, else a folder."
+)
+@click.option("--task", help="Which task, if the bundle has several.")
+@click.option("--steps", type=int, help="Which number of steps; the first built if left out.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
+@click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@click.option(
+    "--tile", default="auto", show_default=True, callback=_tile, metavar="auto|off|N", help="Cut large pictures."
+)
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist; inputs never are.")
+@terminal.json_option
+@click.pass_context
+def run(
+    context: click.Context,
+    bundle: Path,
+    inputs: tuple[Path, ...],
+    output: Path,
+    task: str | None,
+    steps: int | None,
+    seed: int,
+    provider: str,
+    backend: str,
+    tile: Tile,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Run BUNDLE on each INPUT: image files, and folders of them, of any size."""
+    todo = jobs.plan(inputs, output, overwrite)
+    session = load(bundle, task, steps, provider, backend)
+    done: list[tuple[jobs.Job, jobs.Done]] = []
+    failed: list[tuple[jobs.Job, CodiError]] = []
+    for job in todo:
+        try:
+            done.append((job, _run(session, job, seed, tile, as_json)))
+        except CodiError as error:  # the other pictures are still made
+            failed.append((job, error))
+            terminal.say_error(error)
+    if as_json:
+        terminal.print_json(_report(session, seed, done, failed))
+    context.exit(1 if failed else 0)
+
+
+def _run(session: Session, job: jobs.Job, seed: int, tile: Tile, as_json: bool) -> jobs.Done:
+    with terminal.progress(job.source.name) as progress:
+        done = jobs.run(session, job, seed, tile, progress)
+    for notice in done.notices:
+        terminal.say(f"note: {job.source}: {notice}")
+    click.echo(f"{job.target}  {done.width} x {done.height}  {done.latency_ms:.0f} ms", err=as_json)
+    return done
+
+
+def _report(
+    session: Session, seed: int, done: list[tuple[jobs.Job, jobs.Done]], failed: list[tuple[jobs.Job, CodiError]]
+) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "outputs": [str(job.target) for job, _ in done],
+        "provider": session.provider,
+        "backend": session.backend,
+        "check": session.check,
+        "seed": seed,
+        "latency_ms": [result.latency_ms for _, result in done],
+    }
+    if failed:
+        report["failed"] = [{"input": str(job.source), **terminal.error_json(error)} for job, error in failed]
+        report["error"] = terminal.error_json(failed[0][1])
+    return report

@@ -1,0 +1,60 @@
+"""What every verb shares: the --json flag, results on stdout, everything else on stderr."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from codi_export.errors import CodiError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def say(line: str) -> None:
+    """A line about the work, on stderr."""
+    click.echo(line, err=True)
+
+
+def error_json(error: CodiError) -> dict[str, str]:
+    """The value of `error` in --json output."""
+    return {"code": error.code.value, "message": error.message, "hint": error.hint}
+
+
+def say_error(error: CodiError) -> None:
+    """Two lines on stderr: what is wrong, and what to do."""
+    say(f"error: {error.message}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def size(count: int) -> str:
+    """Bytes for people: 999 B, 1.2 kB, 31.4 MB."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function (done, total). It draws a bar on a terminal and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def draw(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield draw

@@ -1,0 +1,1 @@
+"""ONNX graphs: export, unroll, tidy, store. `onnx_ir` lives here."""

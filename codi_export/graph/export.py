@@ -1,0 +1,90 @@
+"""nn.Module -> onnx_ir.Model. Each piece is traced once, whatever the number of steps.
+
+Weights keep the names and the layout that they have in the backbone's and the adapter's own files (see `store`).
+"""
+
+import logging
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from numpy.typing import NDArray
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from torch import Tensor, nn
+
+from codi_export.graph import passes
+from codi_export.model.fuse import Pieces
+
+OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D].
+
+    `condition`: image -> condition, small · `step`: z, t, alpha, sigma, prompt, condition -> x ·
+    `decode`: x, small -> output, picture.
+    """
+
+    condition: ir.Model
+    step: ir.Model
+    decode: ir.Model
+    prompt: ir.TensorProtocol
+
+    @property
+    def models(self) -> tuple[ir.Model, ...]:
+        """The three pieces, in the order of the work."""
+        return self.condition, self.step, self.decode
+
+
+@torch.no_grad()
+def export(pieces: Pieces, image: NDArray[np.uint8], noise: NDArray[np.float32]) -> Exported:
+    """Trace the pieces at the sizes of `image` [B, H, W, 3] and `noise` [B, C, h, w]."""
+    photo, z = torch.from_numpy(image), torch.from_numpy(noise)
+    condition, small = pieces.condition(photo)
+    prompt = pieces.prompt.expand(len(photo), -1, -1).contiguous()
+    # Three tensors, never one twice: torch.export takes the same object for the same input.
+    scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
+    step = {"z": z, **scalars, "prompt": prompt, "condition": condition}
+    return Exported(
+        condition=trace("condition", pieces.condition, {"image": photo}, ("condition", "small")),
+        step=trace("step", pieces.step, step, ("x",)),
+        decode=trace("decode", pieces.decode, {"x": z, "small": small}, ("output", "picture")),
+        prompt=ir.tensor(prompt.numpy()),
+    )
+
+
+def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> ir.Model:
+    """One module as a graph called `name`. Its weights are views of the module's own memory, not copies.
+
+    The exporter's own optimiser stays off: it merges weights that are equal today (an adapter begins as a copy of the
+    U-Net) and transposes others; neither could then be swapped for another adapter's.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is absent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside torch itself
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model
+    model.graph.name = name
+    _name_weights(model.graph)
+    ClearMetadataAndDocStringPass()(model)  # stack traces: megabytes a step, and paths of the machine that built it
+    passes.run(model)
+    return model
+
+
+def _name_weights(graph: ir.Graph) -> None:
+    """A weight is called as its own file calls it, whichever piece it was traced in: `denoiser.adapter.x` -> `adapter.x`."""
+    for name, value in list(graph.initializers.items()):
+        value.name = name.removeprefix("denoiser.")

@@ -1,0 +1,29 @@
+"""What is done to every graph, in order. A pass is one file and one line below; each says if it changed something."""
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+from onnx_ir.passes import InPlacePass
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    IdentityEliminationPass,
+    LiftConstantsToInitializersPass,
+    RemoveUnusedNodesPass,
+)
+
+from codi_export.graph.passes.fold_constants import FoldConstants
+from codi_export.graph.passes.share_constants import ShareConstants
+
+DEFAULT_PASSES: tuple[InPlacePass, ...] = (
+    FoldConstants(),
+    IdentityEliminationPass(),
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    ShareConstants(),
+    CommonSubexpressionEliminationPass(),  # what no step changes (the prompt's keys and values) is computed once
+    RemoveUnusedNodesPass(),
+)
+
+
+def run(model: ir.Model, passes: Sequence[InPlacePass] = DEFAULT_PASSES) -> list[str]:
+    """Apply passes to a model in place; returns the names of those that changed it."""
+    return [type(one).__name__ for one in passes if one(model).modified]

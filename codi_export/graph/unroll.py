@@ -1,0 +1,104 @@
+"""Condition + N steps + decode in one graph: nodes are copied, weights are shared, the schedule becomes constants.
+
+Every value is named after its stage: `condition/...`, `step1/...`, ..., `decode/...`. No Loop: TensorRT has run one
+iteration too many of those (onnxruntime 13894).
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from codi_export.graph import store
+from codi_export.graph.export import Exported
+from codi_export.samplers import Sampler, Update
+from codi_export.spec import Schedule, Step
+
+Values = dict[str, ir.Value]
+
+
+def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) -> ir.Model:
+    """One graph: image uint8 [B, H, W, 3], noise float32 [B, C, h, w] -> output uint8 [B, H', W', 3]."""
+    image, noise = _input("image", pieces.condition.graph.inputs[0]), _input("noise", pieces.step.graph.inputs[0])
+    graph = ir.Graph([image, noise], [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
+    prompt = _constant(graph, "prompt", pieces.prompt)
+    given = _append(graph, "condition", pieces.condition, {"image": image})
+    z = x = noise
+    for index, step in enumerate(schedule.steps):
+        stage = f"step{index + 1}"
+        inputs = {"z": z, "prompt": prompt, "condition": given["condition"], **_constants(graph, stage, step)}
+        x = _append(graph, stage, pieces.step, inputs)["x"]
+        if index + 1 < len(schedule):
+            z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)
+    output = _append(graph, "decode", pieces.decode, {"x": x, "small": given["small"]})["output"]
+    output.name = "output"  # ONNX does not let an output share its name with the input `image`
+    graph.outputs.append(output)
+    return ir.Model(graph, ir_version=pieces.step.ir_version)
+
+
+def probes(schedule: Schedule) -> tuple[str, ...]:
+    """The values that a graph is judged by: x of every step [B, C, h, w], then the float picture [B, 3, H', W']."""
+    return (*(f"step{k + 1}/x" for k in range(len(schedule))), "decode/picture")
+
+
+def _append(graph: ir.Graph, stage: str, piece: ir.Model, inputs: Values) -> Values:
+    """Copy a piece's nodes to the end of `graph`, reading `inputs`; returns the copy's outputs by their names in the piece."""
+    copy = piece.graph.clone()  # tensors are shared
+    outputs = {str(value.name): value for value in copy.outputs}
+    copy.outputs.clear()
+    for value in copy.inputs:
+        value.replace_all_uses_with(inputs[str(value.name)])
+    for name, value in copy.initializers.items():
+        shared = name if store.is_weight(name) else f"{copy.name}/{name}"  # every step reads `step/...`
+        value.replace_all_uses_with(_constant(graph, shared, value.const_value))
+    for node in list(copy):
+        copy.remove(node)
+        graph.append(node)
+        _rename(node, stage)
+    return outputs
+
+
+def _rename(node: ir.Node, stage: str) -> None:
+    for value in node.outputs:
+        value.name = f"{stage}/{value.name}"
+    node.name = node.outputs[0].name
+
+
+def _mix(graph: ir.Graph, stage: str, update: Update, x: ir.Value, z: ir.Value, noise: ir.Value) -> ir.Value:
+    """The next latent: the terms of `update` that are not zero, added up from left to right as the torch pipeline does."""
+    weights = {"x": (update.x, x), "z": (update.z, z), "noise": (update.noise, noise)}
+    terms = []
+    for name, (weight, value) in weights.items():
+        if weight:
+            factor = _constant(graph, f"{stage}/mix_{name}", ir.tensor(np.float32(weight)))
+            terms.append(_node(graph, f"{stage}/next_{name}", "Mul", value, factor))
+    total = terms[0]
+    for term in terms[1:]:
+        total = _node(graph, f"{term.name}_sum", "Add", total, term)
+    return total
+
+
+def _constants(graph: ir.Graph, stage: str, step: Step) -> Values:
+    """The schedule's numbers for one step, as scalars."""
+    numbers = {"t": np.int64(step.t), "alpha": np.float32(step.alpha), "sigma": np.float32(step.sigma)}
+    return {name: _constant(graph, f"{stage}/{name}", ir.tensor(number)) for name, number in numbers.items()}
+
+
+def _input(name: str, like: ir.Value) -> ir.Value:
+    return ir.Value(name=name, shape=like.shape, type=like.type)
+
+
+def _constant(graph: ir.Graph, name: str, tensor: ir.TensorProtocol | None) -> ir.Value:
+    """The initialiser called `name`: what is there already, or a new one."""
+    assert tensor is not None
+    if name not in graph.initializers:
+        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape)
+        graph.register_initializer(ir.Value(name=name, type=type_, shape=shape, const_value=tensor))
+    return graph.initializers[name]
+
+
+def _node(graph: ir.Graph, name: str, op: str, *inputs: ir.Value) -> ir.Value:
+    """A node whose one output, called as it is, has the type and shape of its first input."""
+    node = ir.node(op, inputs, name=name)
+    output = node.outputs[0]
+    output.name, output.type, output.shape = name, inputs[0].type, inputs[0].shape
+    graph.append(node)
+    return output

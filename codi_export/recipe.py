@@ -1,0 +1,120 @@
+"""BuildSpec -> Recipe: everything that the options name, loaded and found to fit together. Nothing is written."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from codi_export import registry, zoo
+from codi_export import schedule as schedules
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import adapter as adapters
+from codi_export.model import backbone as backbones
+from codi_export.model import fuse
+from codi_export.model.backbone import Backbone
+from codi_export.model.denoiser import Denoiser
+from codi_export.samplers import Sampler
+from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a build is made of. `size` is the output's height and width in pixels; schedules are in the order of `spec.steps`."""
+
+    spec: BuildSpec
+    task: TaskSpec
+    sampler: Sampler
+    backbone: Backbone
+    adapter: adapters.Adapter
+    facts: AdapterSpec
+    schedules: tuple[Schedule, ...]
+    size: tuple[int, int]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int, int]:
+        """[B, H, W, 3] of the input picture."""
+        height, width = self.size
+        return self.spec.batch_size, height // self.task.scale, width // self.task.scale, 3
+
+    @property
+    def noise_shape(self) -> tuple[int, int, int, int]:
+        """[B, C, h, w]."""
+        height, width = self.size
+        factor = self.backbone.latent_factor
+        return self.spec.batch_size, self.backbone.latent_channels, height // factor, width // factor
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        """[B, H', W', 3] of the output picture."""
+        return self.spec.batch_size, *self.size, 3
+
+    def pieces(self) -> fuse.Pieces:
+        """The modules to trace, with the prompt's embedding."""
+        prompt = self.task.prompt if self.spec.prompt is None else self.spec.prompt
+        denoiser = Denoiser(self.backbone.unet, self.adapter.net, self.backbone.prediction_type)
+        embedding = backbones.embed(self.backbone.folder, [prompt])
+        return fuse.pieces(self.backbone, denoiser, self.facts, self.task, self.image_shape[1:3], embedding)
+
+    def warnings(self, steps: int) -> tuple[str, ...]:
+        """What the adapter was not trained for."""
+        doubts = [schedules.timesteps(steps, self.facts)[1]]
+        if self.adapter.facts is None:
+            doubts.append(f"{self.adapter.folder} has no {adapters.FACTS}: a plain ControlNet, taken to be trained as CoDi's are")
+        if self.sampler.name != self.facts.predictor:
+            doubts.append(f"the adapter was trained for sampler '{self.facts.predictor}', not '{self.sampler.name}'")
+        return tuple(doubt for doubt in doubts if doubt)
+
+
+def prepare(spec: BuildSpec) -> Recipe:
+    """Load what the options name. Raises CodiError (unknown-name, bad-model, bad-option) for the first thing that does not fit."""
+    task = registry.get("tasks", spec.task)
+    sampler = registry.get("samplers", spec.sampler)
+    backbone = backbones.load(_model_folder(spec.model))
+    adapter = adapters.load(_adapter_folder(spec))
+    facts = adapter.facts or AdapterSpec(task=spec.task)
+    _require_task(facts, spec, adapter.folder)
+    adapters.require_fit(adapter, backbone, facts)
+    return Recipe(
+        spec=spec,
+        task=task,
+        sampler=sampler,
+        backbone=backbone,
+        adapter=adapter,
+        facts=facts,
+        schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
+        size=_size(spec, task, backbone),
+    )
+
+
+def _model_folder(model: str) -> Path:
+    return Path(model) if Path(model).is_dir() else zoo.folder(model)
+
+
+def _adapter_folder(spec: BuildSpec) -> Path:
+    if spec.adapter:
+        return Path(spec.adapter)
+    if Path(spec.model).is_dir():
+        raise CodiError(ErrorCode.BAD_OPTION, f"no adapter given for {spec.model}", "--adapter takes a folder with a ControlNet")
+    return zoo.adapter(spec.model, spec.task)
+
+
+def _require_task(facts: AdapterSpec, spec: BuildSpec, folder: Path) -> None:
+    if facts.task != spec.task:
+        raise CodiError(
+            ErrorCode.BAD_MODEL, f"{folder} was trained for task '{facts.task}', not '{spec.task}'", f"--task {facts.task} builds it"
+        )
+
+
+def _schedule(steps: int, facts: AdapterSpec, backbone: Backbone) -> Schedule:
+    ts, _ = schedules.timesteps(steps, facts)
+    return schedules.make(ts, backbone.alphas.tolist(), backbone.sigmas.tolist(), backbone.prediction_type)
+
+
+def _size(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> tuple[int, int]:
+    """Output height and width: the options', or the backbone's own. Every level of the U-Net must halve without a rest."""
+    unit = math.lcm(task.scale, backbone.latent_factor * backbone.unet_factor)
+    height, width = spec.height or backbone.image_size, spec.width or backbone.image_size
+    for option, pixels in (("--height", height), ("--width", width)):
+        if pixels % unit:
+            near = max(unit, round(pixels / unit) * unit)
+            raise CodiError(ErrorCode.BAD_OPTION, f"{option} {pixels}: expected a multiple of {unit}", f"{option} {near} would do")
+    return height, width

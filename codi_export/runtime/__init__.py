@@ -1,0 +1,1 @@
+"""Run a bundle. No torch below this line."""

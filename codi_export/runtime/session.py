@@ -1,0 +1,212 @@
+"""A session is one graph of a bundle, loaded and ready to run."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from codi_export import bundle as bundles
+from codi_export import registry
+from codi_export.backends import Runner
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime import noise as noises
+from codi_export.runtime import tiling
+from codi_export.spec import Graph, Manifest, TensorSpec
+
+Pixels = NDArray[np.uint8]
+Tile = Literal["auto", "off"] | int
+Progress = Callable[[int, int], None]  # tiles done, tiles in all
+
+OVERLAP = 16  # input pixels that neighbouring tiles share; at most a quarter of a tile
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Call it with a picture of any size, or use `run` for the graph itself."""
+
+    graph: Graph
+    provider: str
+    backend: str
+    check: bundles.How
+    runner: Runner = field(repr=False)
+
+    @overload
+    def __call__(
+        self, image: Pixels, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
+    ) -> Pixels: ...
+    @overload
+    def __call__(
+        self, image: Image.Image, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
+    ) -> Image.Image: ...
+    def __call__(
+        self, image: Pixels | Image.Image, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
+    ) -> Pixels | Image.Image:
+        """uint8 RGB [H, W, 3] or a PIL image in mode RGB; returns the same kind, `graph.scale` times as high and wide.
+
+        `tile`: "auto" cuts larger pictures into overlapping tiles, "off" refuses them, a number is the tile's side that
+        the graph must have. The same seed gives the same bytes. Raises CodiError (bad-image, bad-option).
+        """
+        pixels = _require_rgb(image)
+        self._require_tile(tile, pixels)
+        result = self._tiled(pixels, seed, progress or (lambda done, total: None))
+        return Image.fromarray(result) if isinstance(image, Image.Image) else result
+
+    def run(self, image: Pixels, noise: NDArray[np.float32]) -> Pixels:
+        """One call of the graph: uint8 [B, H, W, 3] and float32 [B, C, h, w] to uint8 [B, H', W', 3]."""
+        for array, spec in ((image, self.image), (noise, self.noise)):
+            _require_tensor(array, spec)
+        outputs = self.runner({"image": image, "noise": noise})
+        return outputs[self.graph.outputs[0].name]
+
+    @property
+    def image(self) -> TensorSpec:
+        """The picture input, uint8 [B, H, W, 3]."""
+        return _tensor(self.graph.inputs, "image")
+
+    @property
+    def noise(self) -> TensorSpec:
+        """The noise input, float32 [B, C, h, w]."""
+        return _tensor(self.graph.inputs, "noise")
+
+    def _tiled(self, image: Pixels, seed: int, progress: Progress) -> Pixels:
+        batch, tile_h, tile_w, _ = _sizes(self.image)
+        scale, align = self.graph.scale, self._align()
+        overlap = min(OVERLAP, tile_h // 4, tile_w // 4)
+        padded = tiling.pad(image, tile_h, tile_w, align)
+        height, width = padded.shape[:2]
+        corners = tiling.corners(height, width, (tile_h, tile_w), overlap, align)
+        canvas = tiling.Canvas(height * scale, width * scale, overlap * scale)
+        for start in range(0, len(corners), batch):
+            some = corners[start : start + batch]
+            for (y, x), output in zip(some, self._run_tiles(padded, some, seed), strict=True):
+                canvas.add(y * scale, x * scale, output)
+            progress(start + len(some), len(corners))
+        return canvas.pixels()[: image.shape[0] * scale, : image.shape[1] * scale]
+
+    def _run_tiles(self, image: Pixels, corners: list[tuple[int, int]], seed: int) -> Pixels:
+        """Tiles at `corners`, with the noise of their place in the picture, so that neighbours see the same noise."""
+        batch, tile_h, tile_w, _ = _sizes(self.image)
+        _, c, h, w = _sizes(self.noise)
+        filled = corners + corners[-1:] * (batch - len(corners))  # a graph's batch size is fixed
+        tiles = np.stack([image[y : y + tile_h, x : x + tile_w] for y, x in filled])
+        noise = [noises.normal(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
+        return self.run(tiles, np.concatenate(noise))[: len(corners)]
+
+    def _latent(self, pixels: int) -> int:
+        """Input pixels to latent pixels; exact at multiples of `_align()`."""
+        return pixels * self.graph.scale // self.graph.latent_factor
+
+    def _align(self) -> int:
+        return self.graph.latent_factor // math.gcd(self.graph.latent_factor, self.graph.scale)
+
+    def _require_tile(self, tile: Tile, image: Pixels) -> None:
+        _, h, w, _ = _sizes(self.image)
+        if tile == "off" and (image.shape[0] > h or image.shape[1] > w):
+            raise _bad_tile(f"the picture is {image.shape[1]} x {image.shape[0]}, the graph takes {w} x {h}")
+        if isinstance(tile, int) and (tile != h or tile != w):
+            raise _bad_tile(f"tile {tile}: this graph's tiles are {w} x {h}")
+
+
+def load(
+    bundle: str | PathLike[str],
+    task: str | None = None,
+    steps: int | None = None,
+    provider: str = "cpu",
+    backend: str = "onnxruntime",
+    check: bundles.How = "hash",
+    threads: int | None = None,
+) -> Session:
+    """Open one graph of a bundle. `steps` defaults to the first built; `task` may be left out if there is only one.
+
+    Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
+    """
+    folder = Path(bundle)
+    manifest = bundles.read_manifest(folder)
+    graph = select(manifest, task, steps)
+    bundles.check(folder, manifest, check)
+    return open_graph(folder, graph, provider, backend, check, threads)
+
+
+def select(manifest: Manifest, task: str | None = None, steps: int | None = None) -> Graph:
+    """The graph that these choices name. Raises CodiError (unknown-name, bad-option) that lists what there is."""
+    tasks = list(dict.fromkeys(graph.task for graph in manifest.graphs))
+    if task is None and len(tasks) > 1:
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"the bundle has several tasks: {', '.join(tasks)}", f"choose one: --task {tasks[0]}"
+        )
+    of_task = [graph for graph in manifest.graphs if task in (None, graph.task)]
+    if not of_task:
+        raise CodiError(
+            ErrorCode.UNKNOWN_NAME, f"unknown task '{task}'; this bundle has: {', '.join(tasks)}", "codi-export inspect"
+        )
+    matching = [graph for graph in of_task if steps in (None, graph.steps)]
+    if not matching:
+        built = ", ".join(str(graph.steps) for graph in of_task)
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"no graph with {steps} steps; this bundle has: {built}",
+            f"codi-export build --steps {steps}",
+        )
+    return matching[0]
+
+
+def open_graph(
+    folder: Path, graph: Graph, provider: str, backend: str, check: bundles.How, threads: int | None = None
+) -> Session:
+    """A session on files that the caller has checked, by `check`."""
+    unknown = [spec.name for spec in graph.inputs if spec.name not in ("image", "noise")]
+    if unknown:
+        raise CodiError(
+            ErrorCode.BAD_BUNDLE,
+            f"{graph.path} has inputs that are not known here: {', '.join(unknown)}",
+            "update codi-export",
+        )
+    for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
+        _sizes(spec)
+    runner = registry.get("backends", backend).open(folder / graph.path, provider, threads)
+    return Session(graph, provider, backend, check, runner)
+
+
+def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    raise CodiError(ErrorCode.BAD_BUNDLE, f"the graph has no input '{name}'", "build the bundle again")
+
+
+def _sizes(spec: TensorSpec) -> tuple[int, int, int, int]:
+    sizes = [size for size in spec.shape if isinstance(size, int)]
+    if len(sizes) != 4 or len(spec.shape) != 4:
+        raise CodiError(
+            ErrorCode.BAD_BUNDLE, f"input '{spec.name}' is {spec.shape}; expected four fixed sizes", "build it again"
+        )
+    return sizes[0], sizes[1], sizes[2], sizes[3]
+
+
+def _require_rgb(image: Pixels | Image.Image) -> Pixels:
+    if isinstance(image, Image.Image) and image.mode != "RGB":
+        raise CodiError(ErrorCode.BAD_IMAGE, f"the image's mode is {image.mode}, expected RGB", 'image.convert("RGB")')
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise CodiError(
+            ErrorCode.BAD_IMAGE, f"expected uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}", "RGB, 0 to 255"
+        )
+    return pixels
+
+
+def _require_tensor(array: NDArray[Any], spec: TensorSpec) -> None:
+    if str(array.dtype) != spec.dtype or array.shape != spec.shape:
+        want, got = f"{spec.dtype} {list(spec.shape)}", f"{array.dtype} {list(array.shape)}"
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"{spec.name}: expected {want}, got {got}", "a session called directly takes any size"
+        )
+
+
+def _bad_tile(message: str) -> CodiError:
+    return CodiError(ErrorCode.BAD_OPTION, message, "leave out --tile: large pictures are cut into tiles that fit")

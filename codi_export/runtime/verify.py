@@ -1,0 +1,128 @@
+"""Is a bundle what was built, and does it compute what torch computed? Every answer is a `Check`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from codi_export import bundle
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.session import Session, open_graph
+from codi_export.spec import FileEntry, Graph, Manifest
+
+MAX_LEVEL = 1  # fp32 on a CPU: another order of sums may tip a pixel over a rounding edge
+MIN_PSNR_DB = 40.0  # every other precision and provider, uint8 images
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`code` is the error's, empty if `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    code: str = ""
+
+
+def checks(folder: Path, provider: str = "cpu", backend: str = "onnxruntime") -> Iterator[Check]:
+    """Manifest, pickles, each file, then each graph's golden; graphs are not run if a file is not what was built."""
+    try:
+        manifest = bundle.read_manifest(folder)
+    except CodiError as error:
+        yield _failed("manifest", error)
+        return
+    yield Check("manifest", True, "schema and paths")
+    sound = True
+    for check in _file_checks(folder, manifest):
+        sound = sound and check.ok
+        yield check
+    for graph in manifest.graphs:
+        yield _check(f"golden {graph.name}", partial(golden, folder, graph, provider, backend) if sound else _not_run)
+
+
+def _file_checks(folder: Path, manifest: Manifest) -> Iterator[Check]:
+    yield _check("pickles", partial(_no_pickles, folder))
+    for entry in manifest.files:
+        yield _check(entry.path, partial(_unchanged, folder, entry))
+    for path in bundle.unlisted(folder, manifest):
+        yield Check(path, True, "warning: not in the manifest, so never checked")
+
+
+def _check(name: str, question: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, question())
+    except CodiError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: CodiError) -> Check:
+    return Check(name, False, f"{error.message}; {error.hint}".removesuffix("; "), error.code.value)
+
+
+def _no_pickles(folder: Path) -> str:
+    bundle.refuse_pickles(folder)
+    return "none"
+
+
+def _unchanged(folder: Path, entry: FileEntry) -> str:
+    bundle.check_file(folder, entry)
+    return f"{entry.bytes} bytes, SHA-256 matches"
+
+
+def _not_run() -> str:
+    raise CodiError(ErrorCode.BAD_BUNDLE, "not run: the files are not those that were built")
+
+
+def golden(folder: Path, graph: Graph, provider: str = "cpu", backend: str = "onnxruntime") -> str:
+    """Run the stored picture and noise and compare with torch's output. Raises CodiError (parity, bad-bundle)."""
+    if not graph.golden:
+        return "not recorded"
+    image, noise, expected = _load(folder / graph.golden)
+    session = open_graph(folder, graph, provider, backend, "hash")
+    output = session.run(image, noise)
+    _require_alive(session, output, image, noise)
+    return _compare(output, expected, provider == "cpu" and graph.precision == "fp32")
+
+
+def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+    try:
+        tensors: dict[str, Any] = load_file(path)
+        return tensors["image"], tensors["noise"], tensors["output"]
+    except (SafetensorError, KeyError, OSError) as error:
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"{path} is not a golden: {error!r}", "build the bundle again") from error
+
+
+def _compare(output: NDArray[np.uint8], expected: NDArray[np.uint8], exact: bool) -> str:
+    if output.shape != expected.shape:
+        raise _parity(f"the output is {output.shape}, torch's is {expected.shape}")
+    difference = output.astype(np.float64) - expected
+    level = int(np.abs(difference).max())
+    if level == 0:
+        return "equal to torch's output"
+    psnr = 10 * np.log10(255**2 / np.mean(difference**2))
+    figures = f"at most {level} levels from torch, {psnr:.1f} dB"
+    if level > MAX_LEVEL if exact else psnr < MIN_PSNR_DB:
+        raise _parity(f"{figures}; the limit is {f'{MAX_LEVEL} level' if exact else f'{MIN_PSNR_DB} dB'}")
+    return figures
+
+
+def _require_alive(
+    session: Session, output: NDArray[np.uint8], image: NDArray[np.uint8], noise: NDArray[np.float32]
+) -> None:
+    """A graph full of NaN, or cut off from an input, still gives uint8 pixels: it is known by what does not change."""
+    if output.min() == output.max():
+        raise _parity(f"the output is constant: every pixel is {output.max()}")
+    if np.array_equal(session.run(255 - image, noise), output):
+        raise _parity("the output does not change with the picture")
+    if np.array_equal(session.run(image, -noise), output):
+        raise _parity("the output does not change with the noise")
+
+
+def _parity(message: str) -> CodiError:
+    return CodiError(ErrorCode.PARITY, message, "build the bundle again here and report it if it stays")

@@ -1,0 +1,58 @@
+"""Graphs are opened on the provider that was asked for, or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codi_export import registry
+from codi_export.backends.onnxruntime import BACKEND, available, open_graph
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.noise import normal
+from tests import fake_bundle
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    fake_bundle.write(tmp_path)
+    return tmp_path / "graphs/sr-2step.onnx"
+
+
+def test_the_registry_finds_it() -> None:
+    assert registry.get("backends", "onnxruntime") is BACKEND
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert "cpu" in available()
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2])
+def test_a_graph_runs_with_weights_from_the_file_beside_it(graph: Path, threads: int | None) -> None:
+    image, noise = np.full((1, 16, 16, 3), 100, np.uint8), normal(0, (1, 4, 16, 16))
+    outputs = open_graph(graph, "cpu", threads)({"image": image, "noise": noise})
+    np.testing.assert_array_equal(outputs["output"], fake_bundle.reference(image, noise))
+
+
+def test_an_unknown_provider_is_answered_with_those_that_are_here(graph: Path) -> None:
+    with pytest.raises(CodiError, match=r"unknown provider 'tpu'; available: .*cpu") as caught:
+        open_graph(graph, "tpu")
+    assert caught.value.code is ErrorCode.UNKNOWN_NAME
+
+
+def test_an_absent_provider_is_an_error_and_never_the_cpu_instead(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(CodiError, match="onnxruntime has no cuda provider here") as caught:
+        open_graph(graph, "cuda")
+    assert caught.value.code is ErrorCode.BACKEND
+    assert "codi-export[gpu]" in caught.value.hint
+
+
+def test_a_graph_that_cannot_be_opened_is_named(graph: Path) -> None:
+    graph.write_bytes(b"not a graph")
+    with pytest.raises(CodiError, match=r"onnxruntime cannot open .*sr-2step\.onnx"):
+        open_graph(graph)
+
+
+def test_a_call_that_cannot_run_says_why(graph: Path) -> None:
+    with pytest.raises(CodiError, match=r"onnxruntime cannot run .*image"):
+        open_graph(graph)({"image": np.zeros((1, 2, 2, 3), np.uint8), "noise": normal(0, (1, 4, 16, 16))})

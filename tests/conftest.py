@@ -1,0 +1,49 @@
+"""Rules for every test: no network, hardware markers, and CODI_REQUIRE=all, where a skip is a failure."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that needs a download is a wrong test
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers already fill the cores
+
+REQUIRE_ALL = os.environ.get("CODI_REQUIRE") == "all"
+ABSENT = {  # marker -> why its tests cannot run here, or nothing
+    "gpu": "" if shutil.which("nvidia-smi") else "no NVIDIA GPU",
+    "trt": "" if importlib.util.find_spec("tensorrt") else "TensorRT is not installed",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, reason in ABSENT.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    needs_hardware = any(item.get_closest_marker(marker) for marker in ABSENT)
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail") and not needs_hardware:
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, pytest.CollectReport]:
+    report: pytest.CollectReport = yield
+    if REQUIRE_ALL and report.skipped:
+        _fail(report)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"CODI_REQUIRE=all, and this was skipped: {reason}"

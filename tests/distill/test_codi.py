@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel
+
+from codi_export import registry
+from codi_export.model import adapter
+from distill.codi import AdapterConfig, CodiJob
+from distill.config import DataConfig, TrainConfig
+from distill.step import CodiConfig
+from distill.trainer import train
+
+DATA = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32, 64), shares=(0.5, 0.5))
+
+
+def _job(pack: Path, toy_backbone: Path) -> CodiJob:
+    torch.manual_seed(0)
+    return CodiJob(registry.get("tasks", "sr"), AdapterConfig(width=16), CodiConfig(target_decay=0.5), DATA, pack, toy_backbone)
+
+
+def test_batches_hold_low_resolution_inputs_of_their_own_images(pack: Path, toy_backbone: Path) -> None:
+    job = _job(pack, toy_backbone)
+    for seed in range(4):
+        batch = job.batch(np.random.default_rng(seed), 4)
+        side = batch["image"].shape[-1]
+        assert batch["small"].shape == (len(batch["image"]), 3, side // 4, side // 4)
+        assert 0 <= batch["small"].min() and batch["small"].max() <= 1
+        shrunk = torch.nn.functional.avg_pool2d((batch["image"] + 1) / 2, 4)
+        assert (shrunk - batch["small"]).abs().mean() < 0.15
+
+
+def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
+    pack: Path, toy_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(steps=4, batch_size=2, warmup=1, save_every=2, validate_every=100)
+    unbroken = train(_job(pack, toy_backbone), config, tmp_path / "unbroken")
+    killed = _job(pack, toy_backbone)
+    monkeypatch.setattr(killed, "stepped", lambda module, step: _die() if step == 2 else CodiJob.stepped(killed, module, step))
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, config, tmp_path / "killed")
+    job = _job(pack, toy_backbone)
+    resumed = train(job, config, tmp_path / "killed")
+    assert all(torch.equal(a, b) for a, b in zip(unbroken.state_dict().values(), resumed.state_dict().values(), strict=True))
+
+    job.save(resumed, tmp_path / "sr")  # type: ignore[arg-type]
+    assert ControlNetModel.from_pretrained(tmp_path / "sr").config.conditioning_channels == 3 * 16 + 4
+    facts = adapter.read_facts(tmp_path / "sr")
+    assert facts is not None and facts.task == "sr" and facts.timesteps["2"] == (999, 239)
+
+
+def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:
+    job = _job(pack, toy_backbone)
+    loss, _ = job.loss(job.module, job.batch(np.random.default_rng(0), 2), torch.Generator().manual_seed(0))
+    loss.backward()
+    assert all(p.grad is None for p in job.backbone.unet.parameters())
+
+
+def _die() -> None:
+    raise KeyboardInterrupt

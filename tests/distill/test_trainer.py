@@ -1,0 +1,90 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from distill import checkpoint
+from distill.config import TrainConfig
+from distill.trainer import Batch, fraction, learning_rate, train
+
+
+class Line:
+    """A job that fits y = 2 x and can be killed after some steps."""
+
+    def __init__(self, die_at: int = 10**9) -> None:
+        torch.manual_seed(0)
+        self.module = nn.Linear(1, 1)
+        self.die_at = die_at
+        self.seen = 0
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        x = torch.from_numpy(rng.standard_normal((size, 1), dtype=np.float32))
+        return {"x": x, "y": 2 * x}
+
+    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        noise = 0.01 * torch.randn(batch["x"].shape, generator=rng)
+        loss = (module(batch["x"] + noise) - batch["y"]).square().mean()
+        return loss, {"squared": loss.item()}
+
+    def stepped(self, module: nn.Module, step: int) -> None:
+        self.seen += 1
+        if step == self.die_at:
+            raise KeyboardInterrupt
+
+    def state(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.seen = state["seen"]
+
+    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+        return {"weight": average.weight.item()}  # type: ignore[union-attr, operator]
+
+
+CONFIG = TrainConfig(steps=150, batch_size=8, learning_rate=0.05, warmup=5, save_every=20, validate_every=50)
+
+
+def test_it_learns_and_writes_a_log(tmp_path: Path) -> None:
+    average = train(Line(), CONFIG, tmp_path)
+    assert average.weight.item() == pytest.approx(2, abs=0.1)  # type: ignore[union-attr, operator]
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"step", "seconds", "loss", "squared"} == set(rows[0])
+    assert rows[-1]["weight"] == pytest.approx(2, abs=0.1)
+
+
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    unbroken = train(Line(), CONFIG, tmp_path / "unbroken")
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(die_at=77), CONFIG, tmp_path / "killed")
+    job = Line()
+    resumed = train(job, CONFIG, tmp_path / "killed")
+    assert torch.equal(resumed.weight, unbroken.weight)  # type: ignore[union-attr, arg-type]
+    assert job.seen == CONFIG.steps
+
+
+def test_the_budget_ends_by_whichever_comes_first() -> None:
+    config = TrainConfig(steps=100, seconds=50)
+    assert fraction(config, 10, 25.0) == 0.5
+    assert fraction(config, 90, 25.0) == 0.9
+    assert fraction(TrainConfig(steps=100), 10, 1e9) == 0.1
+
+
+def test_the_rate_warms_up_and_falls_to_its_end() -> None:
+    config = TrainConfig(steps=1000, learning_rate=1.0, final_learning_rate=0.1, warmup=10)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 10, 0.0) == 1.0
+    assert learning_rate(config, 999, 1.0) == pytest.approx(0.1)
+    assert math.isclose(learning_rate(config, 500, 0.5), 0.55)
+
+
+def test_a_state_is_read_without_running_code(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path) is None
+    checkpoint.save(tmp_path, {"step": 3, "weights": {"a": torch.ones(2)}})
+    state = checkpoint.load(tmp_path)
+    assert state is not None and state["step"] == 3
+    assert [file.name for file in tmp_path.iterdir()] == [checkpoint.NAME]

@@ -1,0 +1,134 @@
+"""A bundle without a network in it: each pixel is repeated and the noise of its place is added. No torch.
+
+Everything a runtime can get wrong shows: the output depends on both inputs, place by place, so a picture that was cut
+into tiles must equal one that was not, and the one weight lies in a safetensors file beside the graph.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save, save_file
+
+from codi_export import bundle
+from codi_export.runtime.noise import normal
+from codi_export.spec import AdapterSpec, BuildSpec, Graph, Manifest, Parity, Schedule, Step, TensorSpec
+
+WEIGHT = 8.0  # levels of noise
+FACTOR = 4  # output pixels per latent pixel
+CHANNELS = 4
+
+
+def reference(image: NDArray[np.uint8], noise: NDArray[np.float32], scale: int = 4) -> NDArray[np.uint8]:
+    """What the graph computes: [B, H, W, 3] and [B, C, h, w] to [B, H', W', 3]."""
+    pixels = image.repeat(scale, axis=1).repeat(scale, axis=2).astype(np.float32)
+    grain = np.float32(WEIGHT) * noise[:, 0].repeat(FACTOR, axis=1).repeat(FACTOR, axis=2)[..., None]
+    return np.rint(np.clip(pixels + grain, 0, 255)).astype(np.uint8)
+
+
+def write(
+    folder: Path,
+    tasks: tuple[str, ...] = ("sr",),
+    steps: tuple[int, ...] = (2,),
+    batch: int = 1,
+    size: int = 16,
+    scale: int = 4,
+) -> Manifest:
+    """Write a finished bundle whose graphs take pictures of `size` x `size`; returns its manifest."""
+    for name in ("graphs", "golden"):
+        (folder / name).mkdir(parents=True)
+    graphs = tuple(_graph(task, n, batch, size, scale) for task in tasks for n in steps)
+    (folder / "graphs/fake.safetensors").write_bytes(save({"weight": np.array([WEIGHT], np.float32)}))
+    for graph in graphs:
+        _write_graph(folder, graph)
+        _write_golden(folder, graph)
+    paths = [path for graph in graphs for path in (graph.path, graph.golden)]
+    manifest = Manifest(
+        build=BuildSpec(task=tasks[0], steps=steps, batch_size=batch),
+        adapter=AdapterSpec(task=tasks[0]),
+        graphs=graphs,
+        files=tuple(bundle.file_entry(folder, path) for path in ["graphs/fake.safetensors", *paths]),
+        licences={"fake": "CC0-1.0"},
+    )
+    bundle.write_manifest(folder, manifest)
+    return manifest
+
+
+def _graph(task: str, n: int, batch: int, size: int, scale: int) -> Graph:
+    out, latent = size * scale, size * scale // FACTOR
+    name = f"{task}-{n}step"
+    return Graph(
+        name=name,
+        task=task,
+        path=f"graphs/{name}.onnx",
+        sampler="prev",
+        precision="fp32",
+        schedule=Schedule(tuple(Step(t, 0.6, 0.8) for t in range(999, 999 - 200 * n, -200)), "v_prediction"),
+        inputs=(
+            TensorSpec("image", "uint8", (batch, size, size, 3)),
+            TensorSpec("noise", "float32", (batch, CHANNELS, latent, latent)),
+        ),
+        outputs=(TensorSpec("output", "uint8", (batch, out, out, 3)),),
+        scale=scale,
+        latent_factor=FACTOR,
+        golden=f"golden/{name}.safetensors",
+        parity=Parity(100.0, 0.0, 0),
+    )
+
+
+def _write_golden(folder: Path, graph: Graph) -> None:
+    image_shape, noise_shape = (tuple(int(n) for n in spec.shape) for spec in graph.inputs)
+    image = np.random.default_rng(0).integers(0, 256, image_shape, np.uint8)
+    b, c, h, w = noise_shape
+    noise = normal(0, (b, c, h, w))
+    output = reference(image, noise, graph.scale)
+    save_file({"image": image, "noise": noise, "output": output}, folder / graph.golden)
+
+
+def _write_graph(folder: Path, graph: Graph) -> None:
+    (b, size, _, _), (_, c, latent, _) = (tuple(int(n) for n in spec.shape) for spec in graph.inputs)
+    out = size * graph.scale
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        *_repeat("pixels", "large", (b, size, size, 3), graph.scale),
+        helper.make_node("Gather", ["noise", "first"], ["channel"], axis=1),
+        helper.make_node("Mul", ["channel", "weight"], ["grain"]),
+        *_repeat("grain", "grains", (b, latent, latent, 1), FACTOR),
+        helper.make_node("Add", ["large", "grains"], ["sum"]),
+        helper.make_node("Clip", ["sum", "low", "high"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["output"], to=TensorProto.UINT8),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.UINT8, [b, size, size, 3]),
+        helper.make_tensor_value_info("noise", TensorProto.FLOAT, [b, c, latent, latent]),
+    ]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.UINT8, [b, out, out, 3])]
+    constants = {"first": np.int64(0), "low": np.float32(0), "high": np.float32(255)}
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    body = helper.make_graph(nodes, graph.name, inputs, outputs, [_external_weight(folder), *initializers])
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save_model(model, folder / graph.path)
+
+
+def _repeat(source: str, target: str, shape: tuple[int, ...], times: int) -> list[onnx.NodeProto]:
+    """[B, H, W, C] to [B, H times, W times, C]."""
+    b, h, w, c = shape
+    shapes = ([b, h, 1, w, 1, c], [b, h, times, w, times, c], [b, h * times, w * times, c])
+    names = [source, f"{target}_split", f"{target}_repeated", target]
+    nodes = []
+    for op, before, after, sizes in zip(("Reshape", "Expand", "Reshape"), names, names[1:], shapes, strict=False):
+        constant = numpy_helper.from_array(np.array(sizes, np.int64))
+        nodes += [helper.make_node("Constant", [], [f"{after}_shape"], value=constant)]
+        nodes += [helper.make_node(op, [before, f"{after}_shape"], [after])]
+    return nodes
+
+
+def _external_weight(folder: Path) -> TensorProto:
+    header = int.from_bytes((folder / "graphs/fake.safetensors").read_bytes()[:8], "little")
+    tensor = TensorProto(name="weight", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": "fake.safetensors", "offset": 8 + header, "length": 4}.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor

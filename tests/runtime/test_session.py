@@ -1,0 +1,180 @@
+"""A session takes any size, and cutting a picture into tiles changes nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import codi_export
+from codi_export import bundle
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.noise import normal
+from codi_export.runtime.session import Session, load
+from tests import fake_bundle
+
+SHAPES: dict[str, dict[str, int]] = {
+    "sr": {},
+    "batch of 3": {"batch": 3},
+    "scale 1": {"scale": 1},
+    "scale 2": {"scale": 2},
+}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("bundles") / "sr-2step"
+    fake_bundle.write(folder, **SHAPES[request.param])
+    return load(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    fake_bundle.write(tmp_path / "b", tasks=("sr", "depth"), steps=(2, 4))
+    return tmp_path / "b"
+
+
+def picture(height: int, width: int) -> Any:
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def whole(image: Any, scale: int, seed: int) -> Any:
+    """The fake graph's output for a picture of any size, never cut."""
+    h, w = (-(-size * scale // fake_bundle.FACTOR) for size in image.shape[:2])
+    noise = normal(seed, (1, fake_bundle.CHANNELS, h, w))
+    even = [(0, (-size) % (fake_bundle.FACTOR // scale)) for size in image.shape[:2]]
+    padded = np.pad(image, [*even, (0, 0)], mode="edge")
+    output = fake_bundle.reference(padded[None], noise, scale)[0]
+    return output[: image.shape[0] * scale, : image.shape[1] * scale]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 2**64 - 1))
+def test_any_size_equals_the_picture_that_was_never_cut(session: Session, height: int, width: int, seed: int) -> None:
+    image = picture(height, width)
+    np.testing.assert_array_equal(session(image, seed=seed), whole(image, session.graph.scale, seed))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(session: Session) -> None:
+    image = picture(20, 30)
+    np.testing.assert_array_equal(session(image, seed=5), session(image, seed=5))
+    assert not np.array_equal(session(image, seed=5), session(image, seed=6))
+
+
+def test_a_pil_image_comes_back_as_one(session: Session) -> None:
+    image = picture(20, 30)
+    result = session(Image.fromarray(image), seed=1)
+    assert result.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(result), session(image, seed=1))
+
+
+def test_progress_counts_to_the_number_of_tiles(session: Session) -> None:
+    seen: list[tuple[int, int]] = []
+    session(picture(40, 16), progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1][0] == seen[-1][1] == 3
+
+
+def test_run_is_the_graph_itself(session: Session) -> None:
+    b, size, scale = session.image.shape[0], 16, session.graph.scale
+    image = np.stack([picture(size, size)] * int(b))
+    noise = normal(3, (int(b), 4, size * scale // 4, size * scale // 4))
+    np.testing.assert_array_equal(session.run(image, noise), fake_bundle.reference(image, noise, scale))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        Image.new("RGBA", (4, 4)),
+        Image.new("L", (4, 4)),
+    ],
+)
+def test_anything_but_rgb_is_refused_not_converted(session: Session, image: Any) -> None:
+    with pytest.raises(CodiError, match="expected") as caught:
+        session(image)
+    assert caught.value.code is ErrorCode.BAD_IMAGE
+
+
+def test_run_checks_shapes_and_types(session: Session) -> None:
+    with pytest.raises(CodiError, match=r"image: expected uint8 \[\d, 16, 16, 3\], got uint8 \[1, 4, 4, 3\]"):
+        session.run(picture(4, 4)[None], normal(0, (1, 4, 16, 16)))
+
+
+def test_tile_off_pads_small_pictures_and_refuses_large_ones(session: Session) -> None:
+    image = picture(10, 16)
+    np.testing.assert_array_equal(session(image, tile="off"), session(image))
+    with pytest.raises(CodiError, match="the picture is 17 x 10, the graph takes 16 x 16") as caught:
+        session(picture(10, 17), tile="off")
+    assert "--tile" in caught.value.hint
+
+
+def test_a_tile_size_must_be_the_graphs(session: Session) -> None:
+    image = picture(20, 20)
+    np.testing.assert_array_equal(session(image, tile=16), session(image))
+    with pytest.raises(CodiError, match="tile 32: this graph's tiles are 16 x 16"):
+        session(image, tile=32)
+
+
+# Loading
+
+
+def test_a_session_says_what_it_runs_on_and_how_it_was_checked(folder: Path) -> None:
+    session = codi_export.load(folder, task="sr", check="size", threads=1)
+    assert (session.graph.name, session.provider, session.backend) == ("sr-2step", "cpu", "onnxruntime")
+    assert session.check == "size"
+
+
+@pytest.mark.parametrize(
+    ("task", "steps", "name"), [("sr", None, "sr-2step"), ("sr", 4, "sr-4step"), ("depth", 2, "depth-2step")]
+)
+def test_task_and_steps_choose_the_graph(folder: Path, task: str, steps: int | None, name: str) -> None:
+    assert load(folder, task, steps).graph.name == name
+
+
+@pytest.mark.parametrize(
+    ("task", "steps", "words"),
+    [
+        (None, None, "several tasks: sr, depth"),
+        ("srr", None, "unknown task 'srr'; this bundle has: sr, depth"),
+        ("sr", 3, "no graph with 3 steps; this bundle has: 2, 4"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_answered_with_those_that_do(
+    folder: Path, task: str | None, steps: int | None, words: str
+) -> None:
+    with pytest.raises(CodiError, match=words):
+        load(folder, task, steps)
+
+
+def test_a_changed_file_is_never_run(folder: Path) -> None:
+    (folder / "graphs/fake.safetensors").write_bytes(b"x" * 76)
+    with pytest.raises(CodiError, match=r"fake\.safetensors has changed"):
+        load(folder, "sr")
+    with pytest.raises(CodiError, match="unknown backend 'tensor'"):
+        load(folder, "sr", backend="tensor", check="size")
+
+
+def test_inputs_that_are_not_known_are_refused(folder: Path) -> None:
+    text = (folder / bundle.MANIFEST).read_text().replace('"noise"', '"mask"')
+    (folder / bundle.MANIFEST).write_text(text)
+    with pytest.raises(CodiError, match="inputs that are not known here: mask"):
+        load(folder, "sr")
+
+
+def test_running_a_bundle_imports_no_torch(folder: Path) -> None:
+    code = f"""
+import sys, numpy, codi_export
+codi_export.load({str(folder)!r}, task="sr")(numpy.zeros((20, 20, 3), numpy.uint8))
+print(sorted({{"torch", "diffusers", "onnx", "click"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
