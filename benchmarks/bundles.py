@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/bundles.py -o benchmarks/results/cpu/bundles.json
 
-Each bundle is built in a process of its own (its peak memory is its own). The sessions are then timed in turns, one call each
-per round, so that a change in the machine's pace meets all of them.
+Each bundle is built in a process of its own (its peak memory is its own). The sessions are then timed in turns, one
+call each per round, so that a change in the machine's pace meets all of them.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def main() -> None:
     rows = [{**row, "tile_ms": asdict(times)} for row, times in zip(built, timed, strict=True)]
     print(table(rows))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps({**conditions(options.threads, options.rounds), "rows": rows}, indent=1) + "\n")
+    options.output.write_text(
+        json.dumps({**conditions(options.threads, options.rounds), "rows": rows}, indent=1) + "\n"
+    )
 
 
 def build(steps: int, folder: Path) -> dict[str, Any]:
@@ -84,7 +86,11 @@ def conditions(threads: int, rounds: int) -> dict[str, Any]:
 
 def processor() -> str:
     """The model name that Linux gives."""
-    names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return names[0] if names else platform.machine()
 
 
@@ -94,7 +100,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         ms = row["tile_ms"]
         figures = (row["bytes"] / 1e6, row["seconds"], row["peak_rss_bytes"] / 1e6, ms["p50"])
-        lines.append([str(row["steps"]), *(f"{figure:.1f}" for figure in figures), f"{ms['min']:.0f} to {ms['p90']:.0f}"])
+        lines.append(
+            [str(row["steps"]), *(f"{figure:.1f}" for figure in figures), f"{ms['min']:.0f} to {ms['p90']:.0f}"]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -91,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
 
     ours = [_ours(bundle, options.seed) for bundle in options.bundles]
-    columns = [("bicubic ×4", lambda tile: bicubic(_low(tile))), *ours, ("original", lambda tile: tile.pixels)]
+    columns = [("bicubic x4", lambda tile: bicubic(_low(tile))), *ours, ("original", lambda tile: tile.pixels)]
     tiles = cut_folder(options.data)
     farthest = worst(tiles, ours[-1][1])
     rows = [(tile.photo, tile) for tile in first_photos(tiles)] + [

@@ -4,22 +4,22 @@ import importlib.metadata
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from codi_export import bundle, parity, registry, zoo
 from codi_export.graph import passes, store
-from codi_export.graph.export import Exported, export
+from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import reference
-from codi_export.model.fuse import Pieces
 from codi_export.parity import Outcome
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime.noise import normal
-from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Precision, Schedule, TensorSpec
+from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, Precision, Schedule, TensorSpec
 
 Progress = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
 Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]  # photo [B, H, W, 3], noise [B, C, h, w]
@@ -61,26 +61,124 @@ def build(
         prompt=prompt,
         min_psnr=min_psnr,
     )
-    return build_spec(spec, Path(output or default_output(spec)), overwrite)
+    return build_spec(spec, Path(output or f"{task}-{'-'.join(map(str, spec.steps))}step"), overwrite)
 
 
-def build_spec(spec: BuildSpec, output: Path, overwrite: bool = False, progress: Progress = lambda *_: None) -> Manifest:
-    """Build what `spec` says into the folder `output`, which appears when every graph has passed its parity check.
+def build_spec(
+    spec: BuildSpec, output: Path, overwrite: bool = False, progress: Progress = lambda *_: None
+) -> Manifest:
+    """Build what `spec` says; the folder `output` appears when every graph has passed its parity check.
 
-    Raises CodiError: output-exists, unknown-name, bad-model, bad-option, parity, write-failed.
+    Raises CodiError (output-exists, unknown-name, bad-model, bad-option, parity, write-failed).
     """
-    total = 2 + 2 * len(spec.steps)
+    stages = iter(range(3 + 2 * len(spec.steps)))
+
+    def begin(stage: str) -> None:
+        progress(stage, next(stages), 2 + 2 * len(spec.steps))
+
     with bundle.building(output, overwrite) as folder:
-        progress(f"loading {spec.model}", 0, total)
+        begin(f"loading {spec.model}")
         recipe = prepare(spec)
-        pieces = recipe.pieces()
-        pairs = inputs(recipe)
-        progress("tracing", 1, total)
+        pieces, pairs = recipe.pieces(), _pairs(recipe)
+        (folder / "graphs").mkdir()
+        (folder / "golden").mkdir()
+
+        begin("tracing")
         exported = export(pieces, *pairs[0])
-        store.save_weights(exported.models, graphs_folder(folder), spec.task)
+        store.save_weights(exported.models, folder / "graphs", spec.task)
+
         graphs = []
-        for index, schedule in enumerate(recipe.schedules):
-            ...
-        manifest = Manifest(spec, recipe.facts, tuple(graphs), entries(folder), licences(recipe), tools())
+        for schedule in recipe.schedules:
+            name = f"{spec.task}-{len(schedule)}step"
+            begin(f"unrolling {name}")
+            model = unroll(exported, schedule, recipe.sampler, name)
+            passes.run(model)
+            store.save(model, folder / "graphs" / f"{name}.onnx")
+
+            begin(f"checking {name} against torch")
+            wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, *pair)) for pair in pairs]
+            found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, pairs)
+            figures = parity.require(found, wanted, spec.min_psnr)
+            _save_golden(folder / "golden" / f"{name}.safetensors", pairs[0], wanted[0])
+            graphs.append(_record(recipe, schedule, name, figures))
+
+        manifest = Manifest(spec, recipe.facts, tuple(graphs), _files(folder), _licences(recipe), _tools())
         bundle.write_manifest(folder, manifest)
+        begin("done")
     return manifest
+
+
+def _pairs(recipe: Recipe) -> list[Pair]:
+    """What a graph is tried on: the zoo's photo at the input's size, once with the noise of each seed."""
+    batch, height, width, _ = recipe.image_shape
+    with Image.open(zoo.PHOTO) as file:
+        photo = ImageOps.fit(file.convert("RGB"), (width, height))
+    photos = np.repeat(np.asarray(photo)[None], batch, axis=0)
+    return [(photos, normal(seed, recipe.noise_shape)) for seed in SEEDS]
+
+
+def _run_graph(path: Path, schedule: Schedule, pairs: Sequence[Pair]) -> list[Outcome]:
+    """The file itself gives the 8-bit picture; a copy with further outputs, over the same weights, gives the rest."""
+    probe = path.with_suffix(".probe.onnx")
+    names = probes(schedule)
+    store.save_probe(path, probe, names)
+    outputs, values = _run_onnx(path, pairs), _run_onnx(probe, pairs)
+    probe.unlink()
+    return [
+        Outcome(output["output"], value[names[-1]], [value[name] for name in names[:-1]])
+        for output, value in zip(outputs, values, strict=True)
+    ]
+
+
+def _run_onnx(path: Path, pairs: Sequence[Pair]) -> list[dict[str, NDArray[Any]]]:
+    run = registry.get("backends", "onnxruntime").open(path, "cpu", None)
+    return [run({"image": photo, "noise": noise}) for photo, noise in pairs]
+
+
+def _save_golden(path: Path, pair: Pair, wanted: Outcome) -> None:
+    """The torch pipeline's answer, for `verify` on any device."""
+    arrays = {"image": pair[0], "noise": pair[1], "output": wanted.levels}
+    path.write_bytes(
+        save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    )  # it writes raw memory
+
+
+def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> Graph:
+    return Graph(
+        name=name,
+        task=recipe.task.name,
+        path=f"graphs/{name}.onnx",
+        sampler=recipe.sampler.name,
+        precision=recipe.spec.precision,
+        schedule=schedule,
+        inputs=(TensorSpec("image", "uint8", recipe.image_shape), TensorSpec("noise", "float32", recipe.noise_shape)),
+        outputs=(TensorSpec("output", "uint8", recipe.output_shape),),
+        scale=recipe.task.scale,
+        latent_factor=recipe.backbone.latent_factor,
+        golden=f"golden/{name}.safetensors",
+        parity=figures,
+        warnings=recipe.warnings(len(schedule)),
+    )
+
+
+def _files(folder: Path) -> tuple[FileEntry, ...]:
+    paths = (path for part in ("golden", "graphs") for path in sorted((folder / part).iterdir()))
+    return tuple(bundle.file_entry(folder, path.relative_to(folder).as_posix()) for path in paths)
+
+
+def _licences(recipe: Recipe) -> dict[str, str]:
+    return {"backbone": _licence(recipe.backbone.folder), "adapter": _licence(recipe.adapter.folder)}
+
+
+def _licence(folder: Path) -> str:
+    """What the folder's model card says in its `license:` line."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    stated = (line.removeprefix("license:").strip() for line in lines if line.startswith("license:"))
+    return next(stated, "not stated")
+
+
+def _tools() -> dict[str, str]:
+    """Versions of what made the graph; of onnxruntime there are several packages, so it may be absent here."""
+    installed = {one.metadata["Name"].lower(): one.version for one in importlib.metadata.distributions()}
+    return {name: installed[name] for name in TOOLS if name in installed}

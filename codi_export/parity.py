@@ -69,7 +69,7 @@ def latent_rms(got: Outcome, want: Outcome) -> list[float]:
 
 
 def _fault(parity: Parity, steps: Sequence[float], min_psnr: float) -> str:
-    """Where the difference begins, or nothing. Steps come before the decoder: what differs there differs from there on."""
+    """Where the difference begins, or nothing: what differs in a step differs in all that follows."""
     for k, rms in enumerate(steps, start=1):
         if rms > MAX_LATENT_RMS:
             return f"x of step {k} is the first to, by {rms:.1e} relative RMS; expected at most {MAX_LATENT_RMS:.0e}"
@@ -93,4 +93,6 @@ def _require_alive(who: str, outcomes: Sequence[Outcome]) -> None:
 
 def _refuse(bad: bool, message: str) -> None:
     if bad:
-        raise CodiError(ErrorCode.PARITY, message, "the weights may be damaged, or the adapter untrained for this model")
+        raise CodiError(
+            ErrorCode.PARITY, message, "the weights may be damaged, or the adapter untrained for this model"
+        )

@@ -18,7 +18,7 @@ from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a build is made of. `size` is the output's height and width in pixels; schedules are in the order of `spec.steps`."""
+    """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`."""
 
     spec: BuildSpec
     task: TaskSpec
@@ -47,6 +47,12 @@ class Recipe:
         """[B, H', W', 3] of the output picture."""
         return self.spec.batch_size, *self.size, 3
 
+    @property
+    def weight_bytes(self) -> int:
+        """What the tensors take in float32. A graph that needs no VAE encoder stores less."""
+        modules = self.backbone.unet, self.backbone.vae, self.adapter.net
+        return sum(4 * tensor.numel() for module in modules for tensor in module.parameters())
+
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
         prompt = self.task.prompt if self.spec.prompt is None else self.spec.prompt
@@ -58,14 +64,16 @@ class Recipe:
         """What the adapter was not trained for."""
         doubts = [schedules.timesteps(steps, self.facts)[1]]
         if self.adapter.facts is None:
-            doubts.append(f"{self.adapter.folder} has no {adapters.FACTS}: a plain ControlNet, taken to be trained as CoDi's are")
+            doubts.append(
+                f"{self.adapter.folder} has no {adapters.FACTS}: a plain ControlNet, taken to be trained as CoDi's are"
+            )
         if self.sampler.name != self.facts.predictor:
             doubts.append(f"the adapter was trained for sampler '{self.facts.predictor}', not '{self.sampler.name}'")
         return tuple(doubt for doubt in doubts if doubt)
 
 
 def prepare(spec: BuildSpec) -> Recipe:
-    """Load what the options name. Raises CodiError (unknown-name, bad-model, bad-option) for the first thing that does not fit."""
+    """Load what the options name. Raises CodiError (unknown-name, bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
     sampler = registry.get("samplers", spec.sampler)
     backbone = backbones.load(_model_folder(spec.model))
@@ -93,14 +101,18 @@ def _adapter_folder(spec: BuildSpec) -> Path:
     if spec.adapter:
         return Path(spec.adapter)
     if Path(spec.model).is_dir():
-        raise CodiError(ErrorCode.BAD_OPTION, f"no adapter given for {spec.model}", "--adapter takes a folder with a ControlNet")
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"no adapter given for {spec.model}", "--adapter takes a folder with a ControlNet"
+        )
     return zoo.adapter(spec.model, spec.task)
 
 
 def _require_task(facts: AdapterSpec, spec: BuildSpec, folder: Path) -> None:
     if facts.task != spec.task:
         raise CodiError(
-            ErrorCode.BAD_MODEL, f"{folder} was trained for task '{facts.task}', not '{spec.task}'", f"--task {facts.task} builds it"
+            ErrorCode.BAD_MODEL,
+            f"{folder} was trained for task '{facts.task}', not '{spec.task}'",
+            f"--task {facts.task} builds it",
         )
 
 
@@ -110,11 +122,13 @@ def _schedule(steps: int, facts: AdapterSpec, backbone: Backbone) -> Schedule:
 
 
 def _size(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> tuple[int, int]:
-    """Output height and width: the options', or the backbone's own. Every level of the U-Net must halve without a rest."""
+    """Output height and width: the options' or the backbone's own. Each level of the U-Net must halve them evenly."""
     unit = math.lcm(task.scale, backbone.latent_factor * backbone.unet_factor)
     height, width = spec.height or backbone.image_size, spec.width or backbone.image_size
     for option, pixels in (("--height", height), ("--width", width)):
         if pixels % unit:
             near = max(unit, round(pixels / unit) * unit)
-            raise CodiError(ErrorCode.BAD_OPTION, f"{option} {pixels}: expected a multiple of {unit}", f"{option} {near} would do")
+            raise CodiError(
+                ErrorCode.BAD_OPTION, f"{option} {pixels}: expected a multiple of {unit}", f"{option} {near} would do"
+            )
     return height, width

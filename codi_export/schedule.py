@@ -7,20 +7,24 @@ from codi_export.spec import AdapterSpec, PredictionType, Schedule, Step
 
 
 def grid_timesteps(steps: int, adapter: AdapterSpec) -> tuple[int, ...]:
-    """N timesteps spread evenly over the training grid t = gap k + offset: k = floor(L (1 - i / N)) (codi-method 7.2)."""
+    """N timesteps spread evenly over the grid t = gap k + offset: k = floor(L (1 - i / N)) (distill/README.md 5)."""
     ks = [adapter.L * (steps - i) // steps for i in range(steps)]
     return tuple(adapter.gap * k + adapter.offset for k in ks)
 
 
 def timesteps(steps: int, adapter: AdapterSpec) -> tuple[tuple[int, ...], str]:
-    """The adapter's own list for N steps, or the even one; with a warning (or "") for whoever reads the build's output."""
+    """The adapter's own list for N steps and no warning, or the even one with a warning."""
     chosen = adapter.timesteps.get(str(steps))
     if chosen:
         return chosen, ""
-    return grid_timesteps(steps, adapter), f"the adapter names no timesteps for {steps} steps; they are spread evenly over its grid"
+    return grid_timesteps(
+        steps, adapter
+    ), f"the adapter names no timesteps for {steps} steps; they are spread evenly over its grid"
 
 
-def make(ts: Sequence[int], alphas: Sequence[float], sigmas: Sequence[float], prediction_type: PredictionType) -> Schedule:
+def make(
+    ts: Sequence[int], alphas: Sequence[float], sigmas: Sequence[float], prediction_type: PredictionType
+) -> Schedule:
     """The constants at timesteps `ts`. `alphas` and `sigmas` are the backbone's, indexed by timestep.
 
     Raises CodiError (bad-model) for a timestep outside the table, or where an epsilon prediction would divide by zero.

@@ -1,6 +1,6 @@
 """The nouns of the project: frozen records, checked when they are made. Standard library only.
 
-Behaviour lives in functions over these records. `to_json` / `from_json` turn any of them into plain JSON values and back.
+Behaviour lives in functions over these records. `to_json` and `from_json` turn any of them into JSON values and back.
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """What an adapter was trained for: `codi` in its config.json. The sampler reads it (codi-method row 13)."""
+    """What an adapter was trained for: its `codi_adapter.json`."""
 
     task: str
     condition: Literal["pixels", "unshuffled"] = "pixels"
@@ -90,7 +90,7 @@ class AdapterSpec:
 
 @dataclass(frozen=True, slots=True)
 class BuildSpec:
-    """Everything the user chose; copied whole into the manifest. Height and width are output pixels, 0 = the backbone's."""
+    """Everything the user chose; copied whole into the manifest. Height and width: output pixels, 0 = backbone's."""
 
     task: str
     steps: tuple[int, ...]
@@ -107,9 +107,14 @@ class BuildSpec:
     def __post_init__(self) -> None:
         for n in self.steps:
             _require(1 <= n <= MAX_STEPS, f"--steps {n}: expected 1 to {MAX_STEPS}")
-        _require(bool(self.steps) and len(set(self.steps)) == len(self.steps), f"--steps: expected distinct numbers, got {self.steps}")
+        _require(
+            bool(self.steps) and len(set(self.steps)) == len(self.steps),
+            f"--steps: expected distinct numbers, got {self.steps}",
+        )
         _require(self.batch_size >= 1, f"--batch-size {self.batch_size}: expected at least 1")
-        _require(self.height >= 0 and self.width >= 0, f"--height {self.height} --width {self.width}: expected 1 or more")
+        _require(
+            self.height >= 0 and self.width >= 0, f"--height {self.height} --width {self.width}: expected 1 or more"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,10 @@ def to_json(record: Any) -> Any:
 
 
 def from_json(kind: type[T], value: Any) -> T:
-    """The record of type `kind` that `to_json` wrote. Unknown keys are ignored; a missing or wrong value raises CodiError (bad-bundle)."""
+    """The record of type `kind` that `to_json` wrote; unknown keys are ignored.
+
+    Raises CodiError (bad-bundle) for a missing or wrong value.
+    """
     try:
         return typing.cast(T, _decode(kind, value))
     except (KeyError, TypeError, ValueError) as error:

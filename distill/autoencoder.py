@@ -71,7 +71,7 @@ class Code(nn.Module):
 
 
 class AutoencoderJob:
-    """Reconstruct crops; half of them from latents with noise added, so that the decoder forgives what a denoiser leaves."""
+    """Reconstruct crops, half of them from noisy latents, so that the decoder forgives what a denoiser leaves."""
 
     def __init__(self, config: AutoencoderConfig, data: DataConfig, folder: Path) -> None:
         self.config, self.data = config, data
@@ -182,7 +182,9 @@ def _start_decoder(decoder: nn.Module, synthesis: Tensor, mean: Tensor, constant
     _set_centre(decoder.conv_in, synthesis.float())
     decoder.conv_in.bias[: len(mean)] = mean.float()
     shortcut = torch.zeros(up.conv.out_channels, up.conv.in_channels)
-    shortcut[torch.arange(len(shortcut)), torch.arange(len(shortcut)) // up.repeats] = 1  # what the block adds by itself
+    shortcut[torch.arange(len(shortcut)), torch.arange(len(shortcut)) // up.repeats] = (
+        1  # what the block adds by itself
+    )
     _set_centre(up.conv, torch.eye(48, up.conv.in_channels), minus=shortcut)
     up.conv.bias[-4:] = constant
     norm.weight.fill_(constant / half**0.5)

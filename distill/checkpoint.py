@@ -10,11 +10,11 @@ NAME = "state.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, dicts of them). A kill at any moment leaves the old file or the new one."""
+    """Write `state`: tensors, numbers, strings, dicts of them. A kill at any moment leaves the old file or the new."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{NAME}.{os.getpid()}"
     torch.save(state, temporary)
-    os.replace(temporary, folder / NAME)
+    temporary.replace(folder / NAME)
 
 
 def load(folder: Path) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
-"""Choose what an adapter leaves open, on the validation slice: the timesteps for each N, and the back-projection weight.
+"""Choose what training leaves open, on the validation slice: timesteps for each N, and the back-projection weight.
 
-All lists lie on the training grid t = 20 k - 1. The score is the perceptual distance, averaged over clean and degraded inputs.
+All lists lie on the training grid t = 20 k - 1. The score is the perceptual distance, averaged over clean and degraded
+inputs.
 """
 
 import dataclasses
@@ -31,7 +32,9 @@ WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 def choose(job: CodiJob, net: nn.Module) -> tuple[AdapterSpec, list[dict[str, object]]]:
     """The adapter's facts with the winners filled in, and every score as rows to be written down."""
     images = np.stack([centre(picture.pixels, 176) for picture in job.held_out])
-    small = np.stack([*(degrade.bicubic(image) for image in images), *(_degraded(image, i) for i, image in enumerate(images))])
+    small = np.stack(
+        [*(degrade.bicubic(image) for image in images), *(_degraded(image, i) for i, image in enumerate(images))]
+    )
     judge = Judge(np.concatenate([images, images]))
     rows: list[dict[str, object]] = []
     best: dict[str, tuple[int, ...]] = {}

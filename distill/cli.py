@@ -1,4 +1,4 @@
-"""The training commands. `codi-export distill` and `codi-export evaluate` resolve here; `python -m distill` adds the pretraining."""
+"""The training commands: `codi-export distill` and `evaluate` resolve here, `python -m distill` has the others."""
 
 import dataclasses
 import json
@@ -43,11 +43,15 @@ def train_config(tables: dict[str, Any], seconds: float | None) -> TrainConfig:
 
 @click.command()
 @click.option("--task", required=True, metavar="NAME", help="What to train for; see `codi-export list tasks`.")
-@click.option("--model", default="mini", show_default=True, metavar="DIR|NAME", help="The frozen backbone, a diffusers folder.")
+@click.option(
+    "--model", default="mini", show_default=True, metavar="DIR|NAME", help="The frozen backbone, a diffusers folder."
+)
 @click.option("--data", required=True, type=FOLDER, help="Where the config's patterns start from.")
 @click.option("--config", "config_file", type=FILE, help="A TOML file  [default: the one that made mini's adapter]")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Time budget, in place of the config's.")
-@click.option("-o", "--output", required=True, type=FOLDER, help="The adapter's folder; a run folder is kept beside it.")
+@click.option(
+    "-o", "--output", required=True, type=FOLDER, help="The adapter's folder; a run folder is kept beside it."
+)
 def distill(task: str, model: str, data: Path, config_file: Path | None, seconds: float | None, output: Path) -> None:
     """Train a CoDi adapter; run again to resume.
 
@@ -77,7 +81,9 @@ def autoencoder(config_file: Path, data: Path, seconds: float | None, output: Pa
     """Train the VAE."""
     tables = config.read(config_file)
     job = AutoencoderJob(
-        config.record(AutoencoderConfig, tables.get("autoencoder", {})), config.record(DataConfig, tables.get("data", {})), data
+        config.record(AutoencoderConfig, tables.get("autoencoder", {})),
+        config.record(DataConfig, tables.get("data", {})),
+        data,
     )
     job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
 
@@ -119,8 +125,15 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
 
 @click.command()
 @click.argument("bundles", metavar="BUNDLE...", type=FOLDER, nargs=-1)
-@click.option("--data", required=True, type=FOLDER, help="A folder of photos; each is compared with what comes of its own shrunken self.")
-@click.option("--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it.")
+@click.option(
+    "--data",
+    required=True,
+    type=FOLDER,
+    help="A folder of photos; each is compared with what comes of its own shrunken self.",
+)
+@click.option(
+    "--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, as_json: bool) -> None:
@@ -131,7 +144,11 @@ def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int,
       codi-export evaluate sr-2step sr-4step --data photos
     """
     tiles = evaluation.cut_folder(data)
-    candidates = [evaluation.BICUBIC, *(_round_trip(vae) if vae else []), *(row for bundle in bundles for row in _candidates(bundle, seed))]
+    candidates = [
+        evaluation.BICUBIC,
+        *(_round_trip(vae) if vae else []),
+        *(row for bundle in bundles for row in _candidates(bundle, seed)),
+    ]
     tables = {
         "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
         "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
@@ -149,7 +166,10 @@ def _candidates(bundle: Path, seed: int) -> list[evaluation.Candidate]:
     manifest = read_manifest(bundle)
     sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in manifest.graphs]
     return [
-        evaluation.Candidate(f"{bundle.name} {s.graph.sampler}", s.graph.steps, lambda low, s=s: s(image=low, seed=seed)) for s in sessions
+        evaluation.Candidate(
+            f"{bundle.name} {s.graph.sampler}", s.graph.steps, lambda low, s=s: s(image=low, seed=seed)
+        )
+        for s in sessions
     ]
 
 

@@ -15,6 +15,7 @@ from codi_export.model import adapter, fuse
 from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
+
 from .autoencoder import centre, save_picture, to_signed
 from .config import DataConfig
 from .data import crops, degrade, pictures
@@ -69,7 +70,16 @@ class CodiJob:
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["small"])
         prompt = self.prompts[batch["caption"].cpu()].to(rng.device)
-        return codi_loss(self._denoiser(module), self._denoiser(self.target.average), self.tables, x, prompt, condition, self.method, rng)
+        return codi_loss(
+            self._denoiser(module),
+            self._denoiser(self.target.average),
+            self.tables,
+            x,
+            prompt,
+            condition,
+            self.method,
+            rng,
+        )
 
     def stepped(self, module: nn.Module, step: int) -> None:
         """The target network follows the adapter."""
@@ -85,7 +95,7 @@ class CodiJob:
 
     @torch.no_grad()
     def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
-        """PSNR (dB) at two steps on the held-out photos' centres, bicubic and degraded; the grid shows input, result, original."""
+        """PSNR (dB) at two steps on the held-out photos' centres; the grid shows inputs, results, originals."""
         scores = {}
         images = np.stack([centre(p.pixels, 176) for p in self.held_out])
         shrink: dict[str, Callable[[pictures.Pixels, int], pictures.Pixels]] = {
@@ -105,11 +115,24 @@ class CodiJob:
 
     def restore_pictures(self, net: nn.Module, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
         """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported."""
-        pieces = fuse.pieces(self.backbone, self._denoiser(net), self.facts(), self.task, (small.shape[1], small.shape[2]), self.prompts[:1])
+        pieces = fuse.pieces(
+            self.backbone,
+            self._denoiser(net),
+            self.facts(),
+            self.task,
+            (small.shape[1], small.shape[2]),
+            self.prompts[:1],
+        )
         chosen = ts or schedule.timesteps(steps, self.facts())[0]
-        plan = schedule.make(chosen, self.backbone.alphas.tolist(), self.backbone.sigmas.tolist(), self.backbone.prediction_type)
+        plan = schedule.make(
+            chosen, self.backbone.alphas.tolist(), self.backbone.sigmas.tolist(), self.backbone.prediction_type
+        )
         factor = self.backbone.latent_factor
-        size = (self.backbone.latent_channels, small.shape[1] * self.task.scale // factor, small.shape[2] * self.task.scale // factor)
+        size = (
+            self.backbone.latent_channels,
+            small.shape[1] * self.task.scale // factor,
+            small.shape[2] * self.task.scale // factor,
+        )
         noise = torch.randn(len(small), *size, generator=torch.Generator().manual_seed(0))
         made: Tensor = fuse.run(pieces, plan, registry.get("samplers", self.method.predictor), small, noise)[1]
         return made

@@ -15,9 +15,9 @@ T = TypeVar("T")
 class DataConfig:
     """Where pictures come from (globs under --data) and how they are cut.
 
-    A batch is cut at one side of `crops` (pixels), drawn with the chances `shares`; it holds as many pixels at every side,
-    so most steps see many small crops and some see the extent at which the network will be used. `exclude` are globs of
-    picture names to leave out, for licences that are not wanted.
+    A batch is cut at one side of `crops` (pixels), drawn with the chances `shares`; it holds as many pixels at every
+    side, so most steps see many small crops and some see the extent at which the network will be used. `exclude` are
+    globs of picture names to leave out, for licences that are not wanted.
     """
 
     photos: str = "photos/train"

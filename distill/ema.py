@@ -16,7 +16,7 @@ def saved_decay(step: int) -> float:
 
 
 class Ema(Generic[M]):
-    """`average` follows `source`: average <- g average + (1 - g) source, with g = decay(step). g = 0 copies, g = 1 freezes."""
+    """`average` follows `source`: average <- g average + (1 - g) source, g = decay(step). g = 0 copies, 1 freezes."""
 
     def __init__(self, source: M, decay: Callable[[int], float]) -> None:
         self.average = copy.deepcopy(source).requires_grad_(False).eval()

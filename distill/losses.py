@@ -1,4 +1,4 @@
-"""The equations of CoDi, one function each (codi-method 3 and 7.1). Tensors are [B, C, h, w]; coefficients broadcast.
+"""The equations of CoDi, one function each (README.md 1 and 3). Tensors are [B, C, h, w]; coefficients broadcast.
 
 Losses are means per sample, [B], in float32.
 """
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def diffuse(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """z = alpha x + sigma eps (codi-method 1)."""
+    """z = alpha x + sigma eps (README.md 1)."""
     return alpha * x + sigma * eps
 
 
 def next_latent(x_hat: Tensor, noise: Tensor, alpha_s: Tensor, sigma_s: Tensor) -> Tensor:
-    """z_s = alpha_s x_hat + sigma_s noise (3.1 step 4): the true noise for PREv, the implied noise for DDIM."""
+    """z_s = alpha_s x_hat + sigma_s noise (README.md 3, step 3): the true noise for PREv, the implied for DDIM."""
     return alpha_s * x_hat + sigma_s * noise
 
 
@@ -22,15 +22,15 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def consistency_eps(eps_t: Tensor, eps_s: Tensor) -> Tensor:
-    """d(eps_theta-(z_s, s), eps_theta(z_t, t)) (3.1 step 6, first term)."""
+    """d(eps_theta-(z_s, s), eps_theta(z_t, t)) (README.md 3, step 5)."""
     return distance(eps_t, eps_s)
 
 
 def consistency_x(x_t: Tensor, x_s: Tensor) -> Tensor:
-    """The same in signal space (3.3 step 8)."""
+    """The same in signal space (README.md 3, step 5)."""
     return distance(x_t, x_s)
 
 
 def guidance(x_t: Tensor, x: Tensor) -> Tensor:
-    """d(x, x_theta(z_t, t)) (3.1 step 6, second term)."""
+    """d(x, x_theta(z_t, t)) (README.md 3, step 6)."""
     return distance(x_t, x)

@@ -1,7 +1,7 @@
 """Train a small text-to-image backbone from nothing: U-Net and text encoder together, over a trained VAE.
 
-v-prediction on a zero-terminal-SNR schedule: at the last timestep the input is pure noise, in training as in use. With the
-plain SD schedule a small latent space leaks the picture's mean colour there (rules M7).
+v-prediction on a zero-terminal-SNR schedule: at the last timestep the input is pure noise, in training as in use. With
+the plain SD schedule a latent of few pixels leaks the picture's mean colour there.
 """
 
 import json
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from codi_export.model import backbone as bb
 from codi_export.model import prediction
 from codi_export.model.denoiser import as_coefficient
+
 from . import text
 from .autoencoder import save_picture, to_signed
 from .config import DataConfig
 from .data import crops, pictures
 from .trainer import Batch
-
 
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -64,9 +64,14 @@ class TextToImage(nn.Module):
 
 
 class BackboneJob:
-    """Plain v-loss at stratified timesteps. A min-SNR weight would leave the pure-noise end, where every run starts, untrained."""
+    """Plain v-loss at stratified timesteps.
 
-    def __init__(self, config: BackboneConfig, words: text.TextConfig, data: DataConfig, folder: Path, vae: Path) -> None:
+    A min-SNR weight falls to zero at the pure-noise end, where every sampling run starts.
+    """
+
+    def __init__(
+        self, config: BackboneConfig, words: text.TextConfig, data: DataConfig, folder: Path, vae: Path
+    ) -> None:
         self.config, self.data = config, data
         photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
         scenes, held_out_scenes = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
@@ -111,7 +116,10 @@ class BackboneJob:
         alpha, sigma = as_coefficient(self.alphas.to(x.device), t, x), as_coefficient(self.sigmas.to(x.device), t, x)
         output = module(alpha * x + sigma * eps, t, batch["tokens"])
         error = (output.float() - prediction.to_v(x, eps, alpha, sigma)).square().mean(dim=(1, 2, 3))
-        return error.mean(), {"clean_half": error[: len(x) // 2].mean().item(), "noisy_half": error[len(x) // 2 :].mean().item()}
+        return error.mean(), {
+            "clean_half": error[: len(x) // 2].mean().item(),
+            "noisy_half": error[len(x) // 2 :].mean().item(),
+        }
 
     def stepped(self, module: nn.Module, step: int) -> None:
         """Nothing follows the module here."""
@@ -125,11 +133,13 @@ class BackboneJob:
 
     @torch.no_grad()
     def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
-        """Eight samples of 128 pixels, 16 DDIM steps, from held-out captions; the score is the latents' spread (1 = the data's)."""
+        """Eight samples of held-out captions, 128 pixels, 16 DDIM steps; the score is the latents' spread (data: 1)."""
         self.vae.to(next(average.parameters()).device)
         tokens = self.tokens([p.caption for p in self.held_out]).to(self.vae.device)
         side = 128 // self.vae.spatial_compression_ratio
-        noise = torch.randn(len(tokens), self.vae.config.latent_channels, side, side, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(
+            len(tokens), self.vae.config.latent_channels, side, side, generator=torch.Generator().manual_seed(0)
+        )
         x = sample(average, noise.to(tokens.device), tokens, self.alphas, self.sigmas)
         save_picture(torch.cat(list(bb.decode(self.vae, x)), dim=2), picture)
         return {"sample_std": x.std().item()}

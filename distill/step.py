@@ -1,4 +1,4 @@
-"""One CoDi micro-batch, in the order of codi-method 7.1."""
+"""One CoDi micro-batch, in the order of README.md 3."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from codi_export.model.denoiser import Denoiser, as_coefficient
+
 from . import losses
 
 
 @dataclass(frozen=True, slots=True)
 class CodiConfig:
-    """The method's choices (codi-method 7, rules part A).
+    """The method's choices (README.md 3 and 5).
 
-    `L` grid points `gap` timesteps apart, t = gap k - 1; `weight` is lambda, the guidance term's; `target_decay` is gamma.
+    `L` grid points `gap` timesteps apart, t = gap k - 1; `weight` is lambda, `target_decay` gamma.
     """
 
     predictor: Literal["prev", "ddim"] = "prev"
@@ -50,7 +51,14 @@ def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> tupl
 
 
 def codi_loss(
-    student: Denoiser, target: Denoiser, tables: Tables, x: Tensor, prompt: Tensor, condition: Tensor, config: CodiConfig, rng: torch.Generator
+    student: Denoiser,
+    target: Denoiser,
+    tables: Tables,
+    x: Tensor,
+    prompt: Tensor,
+    condition: Tensor,
+    config: CodiConfig,
+    rng: torch.Generator,
 ) -> tuple[Tensor, dict[str, float]]:
     """L_c + lambda L_g for clean latents x [B, C, h, w], prompt [B, T, D] and condition image; and its parts.
 
@@ -67,8 +75,14 @@ def codi_loss(
         z_s = losses.next_latent(x_t, noise, alpha_s, sigma_s)
         x_s, eps_s = target.x_eps(z_s, s.clamp(min=0), alpha_s, sigma_s, prompt, target.embed_condition(condition))
     clean = s < 0
-    consistent_x = losses.consistency_x(x_t, torch.where(clean[:, None, None, None], x, x_s))  # at s = -1 the target is the data
-    consistent = consistent_x if config.loss_space == "x" else torch.where(clean, consistent_x, losses.consistency_eps(eps_t, eps_s))
+    consistent_x = losses.consistency_x(
+        x_t, torch.where(clean[:, None, None, None], x, x_s)
+    )  # at s = -1 the target is the data
+    consistent = (
+        consistent_x
+        if config.loss_space == "x"
+        else torch.where(clean, consistent_x, losses.consistency_eps(eps_t, eps_s))
+    )
     guided = losses.guidance(x_t, x)
     noisy = t > tables.alphas.numel() // 2
     parts = {

@@ -28,7 +28,8 @@ def new_tokenizer(captions: Iterable[str], config: TextConfig) -> PreTrainedToke
         captions, trainers.WordLevelTrainer(vocab_size=config.vocabulary, special_tokens=special, show_progress=False)
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<start> $A <end>", special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<start>", "<end>")]
+        single="<start> $A <end>",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<start>", "<end>")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -59,13 +59,18 @@ def train(job: Job, config: TrainConfig, folder: Path, mixed_precision: str = "n
     accelerator = Accelerator(mixed_precision=mixed_precision)
     ema = Ema(job.module, saved_decay)
     optimizer = torch.optim.AdamW(
-        [p for p in job.module.parameters() if p.requires_grad], config.learning_rate, config.betas, weight_decay=config.weight_decay
+        [p for p in job.module.parameters() if p.requires_grad],
+        config.learning_rate,
+        config.betas,
+        weight_decay=config.weight_decay,
     )
     start, spent = _resume(job, ema, optimizer, folder)
     module, optimizer = accelerator.prepare(job.module, optimizer)
     ema.average.to(accelerator.device)
     clock = time.monotonic() - spent
-    bar = tqdm(total=config.steps, initial=start, disable=not accelerator.is_main_process, mininterval=10, dynamic_ncols=True)
+    bar = tqdm(
+        total=config.steps, initial=start, disable=not accelerator.is_main_process, mininterval=10, dynamic_ncols=True
+    )
     for step, batch in _batches(job, config, accelerator.process_index, start):
         progress = fraction(config, step, time.monotonic() - clock)
         if progress >= 1:
@@ -92,7 +97,11 @@ def train(job: Job, config: TrainConfig, folder: Path, mixed_precision: str = "n
             _save(folder, job, plain, ema, optimizer, done, time.monotonic() - clock)
     bar.close()
     if accelerator.is_main_process:
-        _log(folder, bar, {"step": step, "seconds": time.monotonic() - clock, **job.validate(ema.average, folder / "grid.png")})
+        _log(
+            folder,
+            bar,
+            {"step": step, "seconds": time.monotonic() - clock, **job.validate(ema.average, folder / "grid.png")},
+        )
     return ema.average
 
 
@@ -135,7 +144,13 @@ def _log(folder: Path, bar: Any, row: dict[str, float]) -> None:
 
 
 def _save(
-    folder: Path, job: Job, module: nn.Module, ema: Ema[nn.Module], optimizer: torch.optim.Optimizer, step: int, elapsed: float
+    folder: Path,
+    job: Job,
+    module: nn.Module,
+    ema: Ema[nn.Module],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    elapsed: float,
 ) -> None:
     parts = {"module": module.state_dict(), "average": ema.average.state_dict(), "optimizer": optimizer.state_dict()}
     checkpoint.save(folder, {**parts, "job": job.state(), "step": step, "elapsed": elapsed})

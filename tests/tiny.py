@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny, ControlNetModel, DDPMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderDC,
+    AutoencoderKL,
+    AutoencoderTiny,
+    ControlNetModel,
+    DDPMScheduler,
+    UNet2DConditionModel,
+)
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
@@ -127,7 +134,13 @@ def _save(folder: Path, unet: nn.Module, vae: nn.Module, prediction_type: str, z
         prediction_type=prediction_type,
         rescale_betas_zero_snr=zero_snr,
     )
-    parts = {"unet": unet, "vae": vae, "scheduler": scheduler, "text_encoder": _text_encoder(), "tokenizer": _tokenizer()}
+    parts = {
+        "unet": unet,
+        "vae": vae,
+        "scheduler": scheduler,
+        "text_encoder": _text_encoder(),
+        "tokenizer": _tokenizer(),
+    }
     for name, part in parts.items():
         part.save_pretrained(folder / name)
     return folder
@@ -142,6 +155,7 @@ def _text_encoder() -> CLIPTextModel:
             num_hidden_layers=1,
             num_attention_heads=2,
             max_position_embeddings=TOKENS,
+            bos_token_id=0,
             eos_token_id=0,
         )
     )
@@ -150,7 +164,9 @@ def _text_encoder() -> CLIPTextModel:
 def _tokenizer() -> PreTrainedTokenizerFast:
     words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=TOKENS)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=TOKENS
+    )
 
 
 def _awake(net: ControlNetModel) -> ControlNetModel:

@@ -85,6 +85,6 @@ def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tupl
 
 
 def _name_weights(graph: ir.Graph) -> None:
-    """A weight is called as its own file calls it, whichever piece it was traced in: `denoiser.adapter.x` -> `adapter.x`."""
+    """A weight is called alike in every piece that was traced with it: `denoiser.adapter.x` -> `adapter.x`."""
     for name, value in list(graph.initializers.items()):
         value.name = name.removeprefix("denoiser.")

@@ -66,7 +66,7 @@ def save_probe(path: Path, probe: Path, names: Iterable[str]) -> None:
 def write(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
     """Write a safetensors file, one tensor in memory at a time; returns the same tensors, read from it on demand.
 
-    Same names, shapes and types give the same header, byte for byte, so data of another adapter lies at the same offsets.
+    Same names, shapes and types give the same header, byte for byte, so another adapter's data lie at the same offsets.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))  # keeps each aligned
     header = _header(ordered)
@@ -76,7 +76,13 @@ def write(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
         for name, tensor in ordered:
             file.write(tensor.tobytes())
             stored[name] = ir.ExternalTensor(
-                path.name, offset, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name, base_dir=path.parent
+                path.name,
+                offset,
+                tensor.nbytes,
+                tensor.dtype,
+                shape=ir.Shape(tensor.shape.numpy()),
+                name=name,
+                base_dir=path.parent,
             )
             offset += tensor.nbytes
     return stored

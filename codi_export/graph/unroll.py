@@ -40,7 +40,7 @@ def probes(schedule: Schedule) -> tuple[str, ...]:
 
 
 def _append(graph: ir.Graph, stage: str, piece: ir.Model, inputs: Values) -> Values:
-    """Copy a piece's nodes to the end of `graph`, reading `inputs`; returns the copy's outputs by their names in the piece."""
+    """Copy a piece's nodes to the end of `graph`, reading `inputs`; returns what the piece calls its outputs."""
     copy = piece.graph.clone()  # tensors are shared
     outputs = {str(value.name): value for value in copy.outputs}
     copy.outputs.clear()
@@ -63,12 +63,12 @@ def _rename(node: ir.Node, stage: str) -> None:
 
 
 def _mix(graph: ir.Graph, stage: str, update: Update, x: ir.Value, z: ir.Value, noise: ir.Value) -> ir.Value:
-    """The next latent: the terms of `update` that are not zero, added up from left to right as the torch pipeline does."""
+    """The next latent: the terms of `update` that are not zero, added up in the torch pipeline's order."""
     weights = {"x": (update.x, x), "z": (update.z, z), "noise": (update.noise, noise)}
     terms = []
     for name, (weight, value) in weights.items():
         if weight:
-            factor = _constant(graph, f"{stage}/mix_{name}", ir.tensor(np.float32(weight)))
+            factor = _constant(graph, f"{stage}/mix_{name}", ir.tensor(np.array(weight, np.float32)))
             terms.append(_node(graph, f"{stage}/next_{name}", "Mul", value, factor))
     total = terms[0]
     for term in terms[1:]:
@@ -78,7 +78,11 @@ def _mix(graph: ir.Graph, stage: str, update: Update, x: ir.Value, z: ir.Value, 
 
 def _constants(graph: ir.Graph, stage: str, step: Step) -> Values:
     """The schedule's numbers for one step, as scalars."""
-    numbers = {"t": np.int64(step.t), "alpha": np.float32(step.alpha), "sigma": np.float32(step.sigma)}
+    numbers = {
+        "t": np.array(step.t),
+        "alpha": np.array(step.alpha, np.float32),
+        "sigma": np.array(step.sigma, np.float32),
+    }
     return {name: _constant(graph, f"{stage}/{name}", ir.tensor(number)) for name, number in numbers.items()}
 
 
@@ -90,7 +94,7 @@ def _constant(graph: ir.Graph, name: str, tensor: ir.TensorProtocol | None) -> i
     """The initialiser called `name`: what is there already, or a new one."""
     assert tensor is not None
     if name not in graph.initializers:
-        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape)
+        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape.numpy())
         graph.register_initializer(ir.Value(name=name, type=type_, shape=shape, const_value=tensor))
     return graph.initializers[name]
 

@@ -1,4 +1,4 @@
-"""CoDi adapters: a diffusers `ControlNetModel` and, beside its config, the facts it was trained with (`codi_adapter.json`)."""
+"""CoDi adapters: a diffusers `ControlNetModel` and, in `codi_adapter.json` beside it, the facts of its training."""
 
 import json
 from dataclasses import dataclass
@@ -44,7 +44,9 @@ def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> Non
     ):
         if has != needs:
             raise CodiError(
-                ErrorCode.BAD_MODEL, f"{adapter.folder}: {what}: {has}; the backbone {backbone.folder} needs {needs}", "use an adapter that was made for it"
+                ErrorCode.BAD_MODEL,
+                f"{adapter.folder}: {what}: {has}; the backbone {backbone.folder} needs {needs}",
+                "use an adapter that was made for it",
             )
 
 
@@ -63,12 +65,14 @@ def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
     """Write an adapter folder with fp16 weights, loadable by diffusers as a plain ControlNet."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
-    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "diffusion_pytorch_model.safetensors")
+    save_file(
+        {k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "diffusion_pytorch_model.safetensors"
+    )
     (folder / FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
 
 
 def new(backbone: Backbone, condition: str, width: int) -> ControlNetModel:
-    """A zero-initialised adapter: the adapted model equals the backbone until it is trained (codi-method 2.2).
+    """A zero-initialised adapter: the adapted model equals the backbone until it is trained (distill/README.md 2).
 
     `width` is the condition embedding's; a condition at latent size needs no strides on its way in.
     """

@@ -36,7 +36,9 @@ class Backbone:
     def latent_factor(self) -> int:
         """Pixels per latent pixel, along each side."""
         config: Any = self.vae.config
-        levels = config.encoder_block_out_channels if "encoder_block_out_channels" in config else config.block_out_channels
+        levels = (
+            config.encoder_block_out_channels if "encoder_block_out_channels" in config else config.block_out_channels
+        )
         return int(2 ** (len(levels) - 1))
 
     @property
@@ -55,7 +57,9 @@ def load(folder: Path) -> Backbone:
     scheduler = load_scheduler(folder)
     kind = scheduler.config.prediction_type
     if kind not in ("epsilon", "v_prediction", "sample"):
-        raise CodiError(ErrorCode.BAD_MODEL, f"{folder}: prediction type '{kind}'; expected epsilon, v_prediction or sample")
+        raise CodiError(
+            ErrorCode.BAD_MODEL, f"{folder}: prediction type '{kind}'; expected epsilon, v_prediction or sample"
+        )
     unet = load_part(UNet2DConditionModel, folder / "unet")
     _refuse_unsupported(unet.config, folder)
     cumulative = scheduler.alphas_cumprod.double()
@@ -90,7 +94,9 @@ def load_scheduler(folder: Path) -> DDPMScheduler:
         config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
     except (OSError, ValueError) as error:
         raise CodiError(
-            ErrorCode.BAD_MODEL, f"{folder} is not a backbone: {error}", "expected a diffusers folder with scheduler/, unet/ and vae/"
+            ErrorCode.BAD_MODEL,
+            f"{folder} is not a backbone: {error}",
+            "expected a diffusers folder with scheduler/, unet/ and vae/",
         ) from error
     return DDPMScheduler.from_config(config)
 
@@ -102,7 +108,7 @@ def scale_shift(vae: nn.Module) -> tuple[float, float]:
 
 
 def encode(vae: nn.Module, image: Tensor) -> Tensor:
-    """Image [B, 3, H, W] in [-1, 1] -> latent [B, C, h, w] as the U-Net sees it (the mean, where the VAE gives a distribution)."""
+    """Image [B, 3, H, W] in [-1, 1] -> latent [B, C, h, w] as the U-Net sees it; of a distribution, its mean."""
     coded: Any = vae.encode(image)  # type: ignore[operator]
     latent = coded.latent_dist.mode() if hasattr(coded, "latent_dist") else _only_latent(coded)
     scale, shift = scale_shift(vae)
@@ -145,6 +151,11 @@ def _refuse_unsupported(config: Any, folder: Path) -> None:
     """A U-Net that wants more inputs than (z, t, prompt) would be exported wrong, so it is refused by name."""
     for option in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim"):
         if config.get(option):
-            raise CodiError(ErrorCode.BAD_MODEL, f"{folder}: U-Net option {option}={config[option]!r} is not supported yet")
+            raise CodiError(
+                ErrorCode.BAD_MODEL, f"{folder}: U-Net option {option}={config[option]!r} is not supported yet"
+            )
     if config.in_channels != config.out_channels:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{folder}: U-Net with {config.in_channels} inputs, {config.out_channels} outputs; expected as many")
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{folder}: U-Net with {config.in_channels} inputs, {config.out_channels} outputs; expected as many",
+        )

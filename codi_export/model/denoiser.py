@@ -13,11 +13,13 @@ from codi_export.spec import PredictionType
 class Denoiser(nn.Module):
     """One U-Net evaluation steered by an adapter.
 
-    `condition` is the adapter's condition embedding [B, C0, h, w] (see `embed_condition`): the same for all steps, so it is
-    computed once. Without an adapter the bare backbone answers.
+    `condition` is the adapter's condition embedding [B, C0, h, w] (see `embed_condition`): the same for all steps, so
+    it is computed once. Without an adapter the bare backbone answers.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, adapter: ControlNetModel | None, prediction_type: PredictionType) -> None:
+    def __init__(
+        self, unet: UNet2DConditionModel, adapter: ControlNetModel | None, prediction_type: PredictionType
+    ) -> None:
         super().__init__()
         self.unet = unet
         self.adapter = adapter
@@ -58,7 +60,9 @@ class _Given(nn.Module):
         return condition
 
 
-def _residuals(adapter: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor) -> tuple[list[Tensor], Tensor]:
+def _residuals(
+    adapter: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor
+) -> tuple[list[Tensor], Tensor]:
     """Residuals for the U-Net's skips and middle; `condition` is already embedded."""
     embedding = adapter.controlnet_cond_embedding
     adapter.controlnet_cond_embedding = _Given()
@@ -75,7 +79,7 @@ def guided(cond: Tensor, uncond: Tensor, scale: Tensor) -> Tensor:
 
 
 def as_coefficient(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
-    """Entries of a [T] table at timesteps t [B], shaped to broadcast over like [B, C, h, w]. t = -1 is the clean end."""
+    """Entries of a [T] table at timesteps t [B], shaped to broadcast over like [B, C, h, w]. t = -1 reads the end."""
     return table[t].to(like)[:, None, None, None] if t.dim() else table[t].to(like)
 
 

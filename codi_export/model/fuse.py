@@ -1,7 +1,7 @@
 """The pieces that are traced: condition (once), one denoising step (N times), decode (once).
 
-Each is a module over named tensors; `graph.unroll` joins their graphs. The torch pipeline `run` drives the same pieces and
-is what a graph is compared with.
+Each is a module over named tensors; `graph.unroll` joins their graphs. The torch pipeline `run` drives the same pieces
+and is what a graph is compared with.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ class Enlarge(nn.Module):
 def condition_image(kind: str, large: Tensor, vae: nn.Module, factor: int) -> Tensor:
     """What the adapter looks at, from the condition at output size, [B, 3, H, W] in [0, 1].
 
-    `pixels`: that picture itself. `unshuffled`: the same pixels at latent size, [B, 3 f^2, h, w], and the picture's latent:
-    a ControlNet's strides would average away what is already aligned.
+    `pixels`: that picture itself. `unshuffled`: the same pixels at latent size, [B, 3 f^2, h, w], and the picture's
+    latent: a ControlNet's strides would average away what is already aligned.
     """
     if kind == "pixels":
         return large
@@ -80,7 +80,7 @@ class Decode(nn.Module):
         self.register_buffer("down_columns", bicubic_matrix(width, width // enlarge.scale).float(), persistent=False)
 
     def forward(self, x: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, h, w], small [B, 3, H, W] in [0, 1] -> uint8 [B, H', W', 3], the same as float [B, 3, H', W'] in [-1, 1]."""
+        """x [B, C, h, w], small [B, 3, H, W] in [0, 1] -> uint8 [B, H', W', 3], and float [B, 3, H', W'] in [-1, 1]."""
         picture = bb.decode(self.vae, x)
         if self.weight:
             picture = back_project(picture, small * 2 - 1, self.enlarge, self.down_rows, self.down_columns, self.weight)
@@ -89,7 +89,9 @@ class Decode(nn.Module):
         return levels.permute(0, 2, 3, 1).to(torch.uint8), picture
 
 
-def back_project(picture: Tensor, small: Tensor, enlarge: Enlarge, rows: Tensor, columns: Tensor, weight: float) -> Tensor:
+def back_project(
+    picture: Tensor, small: Tensor, enlarge: Enlarge, rows: Tensor, columns: Tensor, weight: float
+) -> Tensor:
     """y + weight up(small - down(y)): what the low-resolution photo says, put back in. Both in [-1, 1]."""
     return picture + weight * enlarge(small - resize(picture, rows, columns))
 
@@ -104,7 +106,9 @@ class Pieces:
     prompt: Tensor
 
 
-def pieces(backbone: Backbone, denoiser: Denoiser, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor) -> Pieces:
+def pieces(
+    backbone: Backbone, denoiser: Denoiser, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor
+) -> Pieces:
     """The three pieces for inputs of `size` (height, width) pixels."""
     enlarge = Enlarge(*size, task.scale)
     return Pieces(
@@ -116,11 +120,13 @@ def pieces(backbone: Backbone, denoiser: Denoiser, facts: AdapterSpec, task: Tas
 
 
 @torch.no_grad()
-def run(pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+def run(
+    pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
     """The pipeline in torch: (uint8 image, float image, [x of every step]).
 
-    image uint8 [B, H, W, 3], noise [B, C, h, w]. Every step estimates x; the sampler mixes the next latent; the last x is
-    decoded (codi-method 4.4, "output x_N").
+    image uint8 [B, H, W, 3], noise [B, C, h, w]. Every step estimates x; the sampler mixes the next latent; the last x
+    is decoded (distill/README.md 4).
     """
     condition, small = pieces.condition(image)
     prompt = pieces.prompt.expand(len(image), -1, -1)

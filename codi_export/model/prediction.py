@@ -1,4 +1,4 @@
-"""Conversions between what a denoiser predicts and x, eps at fixed (z, t): z = alpha x + sigma eps (codi-method 1).
+"""From what a denoiser predicts to x and eps, at fixed (z, t): z = alpha x + sigma eps (distill/README.md 1).
 
 `alpha` and `sigma` are scalars or tensors that broadcast against z [B, C, h, w].
 """

@@ -1,4 +1,4 @@
-"""Update rules between denoiser evaluations. No sampler sees a prediction type: it is given x, the clean-image estimate."""
+"""Update rules between denoiser evaluations. No sampler sees a prediction type: it is given x, the clean estimate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

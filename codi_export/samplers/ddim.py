@@ -1,4 +1,4 @@
-"""DDIM, deterministic: mix the estimate with the noise that it implies (codi-method 4.4)."""
+"""DDIM, deterministic: mix the estimate with the noise that it implies (distill/README.md 4)."""
 
 from codi_export.samplers import Sampler, Update
 from codi_export.spec import Step

@@ -1,4 +1,4 @@
-"""PREv: mix the estimate with the noise that the run began with (codi-method 3.1, main text; 4.4)."""
+"""PREv: mix the estimate with the noise that the run began with (distill/README.md 4)."""
 
 from codi_export.samplers import Sampler, Update
 from codi_export.spec import Step

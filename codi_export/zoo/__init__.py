@@ -1,4 +1,4 @@
-"""What ships with the package: models in diffusers layout with their adapters, and the photo that builds are checked on."""
+"""What ships with the package: models in diffusers layout, their adapters, and the photo that builds are tried on."""
 
 from pathlib import Path
 

@@ -20,9 +20,9 @@ def choose(photos: list[Picture], scenes: list[Picture], photo_share: float, rng
 
 
 def crop(pixels: Pixels, size: int, rng: np.random.Generator, scale: tuple[float, float] = (0.5, 1.0)) -> Pixels:
-    """A `size` x `size` crop of the picture scaled down by a factor from `scale`; never enlarged unless it is too small.
+    """A `size` x `size` crop of the picture scaled down by a factor from `scale`; enlarged only if it is too small.
 
-    The photos are lossy files: scaling down before the crop takes their block artefacts out (rules M14).
+    The photos are lossy files: scaling down before the crop takes their block artefacts out.
     """
     height, width = pixels.shape[:2]
     side = min(round(size / rng.uniform(*scale)), height, width)

@@ -1,4 +1,4 @@
-"""Low-resolution photos as the world makes them: the second-order degradation of Real-ESRGAN (arXiv 2107.10833, section 3).
+"""Low-resolution photos as the world makes them: Real-ESRGAN's second-order degradation (arXiv 2107.10833).
 
 Blur, resize, noise, JPEG; then the same again, weaker; a final resize to the wanted size.
 """
@@ -91,5 +91,5 @@ def _jpeg(image: Pixels, ranges: Round, rng: np.random.Generator) -> Pixels:
         return np.asarray(coded.convert("RGB"))
 
 
-def _levels(values: np.ndarray) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _levels(values: npt.NDArray[np.floating]) -> Pixels:
+    return np.rint(values).clip(0, 255).astype(np.uint8)

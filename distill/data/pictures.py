@@ -32,7 +32,8 @@ class Picture:
 def load(data: Path, pattern: str, exclude: Sequence[str] = ()) -> list[Picture]:
     """Every picture that `pattern` names under `data`: a folder of images, or tar shards.
 
-    Names that match a glob of `exclude` are left out. A picture that cannot be read is counted and named, not fatal; raises CodiError (bad-data) if nothing is left.
+    Names that match a glob of `exclude` are left out. A picture that cannot be read is counted and named, not fatal;
+    raises CodiError (bad-data) if nothing is left.
     """
     sources = sorted(data.glob(pattern))
     pictures, unreadable = [], []
@@ -48,7 +49,9 @@ def load(data: Path, pattern: str, exclude: Sequence[str] = ()) -> list[Picture]
         print(f"{len(unreadable)} of {len(unreadable) + len(pictures)} pictures were skipped: {', '.join(unreadable)}")
     if not pictures:
         raise CodiError(
-            ErrorCode.BAD_DATA, f"no readable picture in {data / pattern}", "give --data the folder that the config's patterns start from"
+            ErrorCode.BAD_DATA,
+            f"no readable picture in {data / pattern}",
+            "give --data the folder that the config's patterns start from",
         )
     return pictures
 

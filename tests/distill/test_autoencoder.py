@@ -6,7 +6,15 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderDC
 
-from distill.autoencoder import AutoencoderConfig, AutoencoderJob, Code, new_autoencoder, start_from_pca, to_pixels, to_signed
+from distill.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderJob,
+    Code,
+    new_autoencoder,
+    start_from_pca,
+    to_pixels,
+    to_signed,
+)
 from distill.config import DataConfig
 from tests.distill.conftest import picture
 

@@ -17,7 +17,9 @@ DATA = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32, 64), shares=(
 
 def _job(pack: Path, toy_backbone: Path) -> CodiJob:
     torch.manual_seed(0)
-    return CodiJob(registry.get("tasks", "sr"), AdapterConfig(width=16), CodiConfig(target_decay=0.5), DATA, pack, toy_backbone)
+    return CodiJob(
+        registry.get("tasks", "sr"), AdapterConfig(width=16), CodiConfig(target_decay=0.5), DATA, pack, toy_backbone
+    )
 
 
 def test_batches_hold_low_resolution_inputs_of_their_own_images(pack: Path, toy_backbone: Path) -> None:
@@ -26,7 +28,7 @@ def test_batches_hold_low_resolution_inputs_of_their_own_images(pack: Path, toy_
         batch = job.batch(np.random.default_rng(seed), 4)
         side = batch["image"].shape[-1]
         assert batch["small"].shape == (len(batch["image"]), 3, side // 4, side // 4)
-        assert 0 <= batch["small"].min() and batch["small"].max() <= 1
+        assert batch["small"].min() >= 0 and batch["small"].max() <= 1
         shrunk = torch.nn.functional.avg_pool2d((batch["image"] + 1) / 2, 4)
         assert (shrunk - batch["small"]).abs().mean() < 0.15
 
@@ -37,12 +39,16 @@ def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
     config = TrainConfig(steps=4, batch_size=2, warmup=1, save_every=2, validate_every=100)
     unbroken = train(_job(pack, toy_backbone), config, tmp_path / "unbroken")
     killed = _job(pack, toy_backbone)
-    monkeypatch.setattr(killed, "stepped", lambda module, step: _die() if step == 2 else CodiJob.stepped(killed, module, step))
+    monkeypatch.setattr(
+        killed, "stepped", lambda module, step: _die() if step == 2 else CodiJob.stepped(killed, module, step)
+    )
     with pytest.raises(KeyboardInterrupt):
         train(killed, config, tmp_path / "killed")
     job = _job(pack, toy_backbone)
     resumed = train(job, config, tmp_path / "killed")
-    assert all(torch.equal(a, b) for a, b in zip(unbroken.state_dict().values(), resumed.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(unbroken.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
 
     job.save(resumed, tmp_path / "sr")  # type: ignore[arg-type]
     assert ControlNetModel.from_pretrained(tmp_path / "sr").config.conditioning_channels == 3 * 16 + 4

@@ -17,7 +17,9 @@ def _moved(decay: float) -> tuple[nn.Module, nn.Module]:
 
 def test_zero_copies_and_one_freezes() -> None:
     source, copied = _moved(0.0)
-    assert all(torch.equal(a, b) for a, b in zip(source.state_dict().values(), copied.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(source.state_dict().values(), copied.state_dict().values(), strict=True)
+    )
     frozen = _moved(1.0)[1].state_dict()
     assert frozen["weight"].tolist() == [1.0, 1.0] and frozen["running_mean"].tolist() == [0.0, 0.0]
 

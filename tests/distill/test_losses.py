@@ -1,4 +1,4 @@
-"""Invariants 3 and 4 of the method (codi-method 7.3), in float64."""
+"""The identities of the two predictors (distill/README.md 6), in float64."""
 
 import torch
 from hypothesis import given

@@ -11,7 +11,9 @@ from distill.text import TextConfig
 
 
 def test_a_job_trains_samples_and_saves_a_backbone_that_loads(pack: Path, tmp_path: Path) -> None:
-    new_autoencoder(AutoencoderConfig(channels=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1))).save_pretrained(tmp_path / "vae")
+    new_autoencoder(AutoencoderConfig(channels=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1))).save_pretrained(
+        tmp_path / "vae"
+    )
     job = BackboneJob(
         BackboneConfig(channels=(16, 16, 32), groups=8, heads=2),
         TextConfig(width=16, layers=1, heads=2, length=8),

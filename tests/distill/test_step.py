@@ -39,15 +39,21 @@ def _inputs(loaded: backbone.Backbone, batch: int = 6) -> tuple[Tensor, Tensor, 
 
 @pytest.mark.parametrize("predictor", ["prev", "ddim"])
 @pytest.mark.parametrize("space", ["eps", "x"])
-def test_the_gradient_reaches_the_adapter_through_the_backbone_and_nothing_else(toy_backbone: Path, predictor: str, space: str) -> None:
+def test_the_gradient_reaches_the_adapter_through_the_backbone_and_nothing_else(
+    toy_backbone: Path, predictor: str, space: str
+) -> None:
     loaded, student, target, table = _parts(toy_backbone)
     config = CodiConfig(predictor=predictor, loss_space=space)  # type: ignore[arg-type]
     loss, parts = codi_loss(student, target, table, *_inputs(loaded), config, torch.Generator().manual_seed(0))
     loss.backward()
     assert torch.isfinite(loss) and all(value == value for name, value in parts.items() if "_" not in name)
-    zero_convolutions = [p for name, p in student.adapter.named_parameters() if name.startswith("controlnet_down_blocks")]  # type: ignore[union-attr]
+    zero_convolutions = [
+        p for name, p in student.adapter.named_parameters() if name.startswith("controlnet_down_blocks")
+    ]  # type: ignore[union-attr]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in zero_convolutions)
-    assert all(p.grad is None for p in [*loaded.unet.parameters(), *loaded.vae.parameters(), *target.adapter.parameters()])  # type: ignore[union-attr]
+    assert all(
+        p.grad is None for p in [*loaded.unet.parameters(), *loaded.vae.parameters(), *target.adapter.parameters()]
+    )  # type: ignore[union-attr]
 
 
 def test_an_untrained_adapter_changes_nothing(toy_backbone: Path) -> None:
@@ -68,7 +74,9 @@ class _Oracle(Denoiser):
     def embed_condition(self, condition: Tensor) -> Tensor:
         return condition
 
-    def x_eps(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    def x_eps(
+        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         return self.x, (z - alpha * self.x) / sigma.clamp(min=1e-6)
 
 
@@ -84,7 +92,7 @@ def test_a_denoiser_that_knows_the_data_has_no_loss(toy_backbone: Path, predicto
 
 
 def test_at_the_clean_end_the_target_is_the_data(toy_backbone: Path) -> None:
-    """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition (rules M3)."""
+    """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition."""
     loaded, student, target, table = _parts(toy_backbone)
     config = CodiConfig(L=1, weight=0.0, loss_space="x")  # only k = 1: t = 19, s = -1
     loss, parts = codi_loss(student, target, table, *_inputs(loaded), config, torch.Generator().manual_seed(0))

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tests import fake_bundle
 
-NEEDS_EXPORT = ("codi_export.model", "codi_export.graph", "codi_export.ops")  # everything else works without extras
+# Everything else works without extras.
+NEEDS_EXPORT = ("codi_export.builder", "codi_export.recipe", "codi_export.model", "codi_export.graph")
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "onnx", "onnx_ir", "onnxscript")
 
 
@@ -32,9 +33,9 @@ def call(command: list[str | Path], folder: Path) -> str:
 def bare(wheel: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`bin` of a new environment with the base install and nothing more."""
     folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder, with_pip=True)
-    pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    call([*pip, "-c", root / "constraints.txt", wheel], folder)
+    venv.create(folder)
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "--disable-pip-version-check"]
+    call([*pip, "install", "--quiet", "--no-compile", "-c", root / "constraints.txt", wheel], folder)
     return folder / "bin"
 
 

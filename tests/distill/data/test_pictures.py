@@ -6,7 +6,9 @@ from codi_export.errors import CodiError, ErrorCode
 from distill.data import pictures
 
 
-def test_a_folder_gives_pictures_with_captions_and_names_what_it_skips(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_gives_pictures_with_captions_and_names_what_it_skips(
+    pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos = pictures.load(pack, "photos/train")
     assert [photo.name for photo in photos] == [f"{seed}.png" for seed in range(10)]
     assert photos[3].caption == "a photo of thing 3"

@@ -1,0 +1,166 @@
+"""codi-export build"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codi_export import bundle
+from codi_export.cli import terminal
+from codi_export.spec import MAX_STEPS, BuildSpec, Graph, Manifest, Precision
+
+if TYPE_CHECKING:
+    from codi_export.recipe import Recipe
+
+COUNT = click.IntRange(min=1)
+
+
+@click.command(epilog="Example: codi-export build --task sr --steps 2 -o sr-2step")
+@click.option("--task", metavar="NAME", required=True, help="What it does: codi-export list tasks.")
+@click.option(
+    "--steps",
+    metavar="N",
+    type=click.IntRange(1, MAX_STEPS),
+    default=(2,),
+    multiple=True,
+    show_default=True,
+    help="Denoiser evaluations. Repeat it for several graphs over the same weights.",
+)
+@click.option(
+    "--model", metavar="DIR|NAME", default="mini", show_default=True, help="A diffusers folder or an embedded model."
+)
+@click.option("--adapter", metavar="DIR", default="", help="A ControlNet folder; the embedded model's own if left out.")
+@click.option(
+    "--sampler",
+    metavar="NAME",
+    default="prev",
+    show_default=True,
+    help="The update between steps: codi-export list samplers.",
+)
+@click.option("--height", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
+@click.option("--width", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
+@click.option("--batch-size", metavar="B", type=COUNT, default=1, show_default=True, help="Pictures per call.")
+@click.option("--prompt", metavar="TEXT", help="Built in as a constant; the task's own if left out.")
+@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the computation.")
+@click.option(
+    "--min-psnr",
+    metavar="DB",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="What parity with torch must reach.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there already.")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Default: {task}-{N}step.")
+@terminal.json_option
+def build(
+    task: str,
+    steps: tuple[int, ...],
+    model: str,
+    adapter: str,
+    sampler: str,
+    height: int | None,
+    width: int | None,
+    batch_size: int,
+    prompt: str | None,
+    precision: Precision,
+    min_psnr: float,
+    dry_run: bool,
+    overwrite: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
+    sizes = height or 0, width or 0
+    spec = BuildSpec(task, steps, model, adapter, sampler, precision, *sizes, batch_size, prompt, min_psnr)
+    target = output or Path(f"{task}-{'-'.join(map(str, steps))}step")
+    bundle.prepare_output(target, overwrite)  # before torch is imported: seconds
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
+    report, lines = _plan(spec) if dry_run else _build(spec, target, overwrite)
+    if as_json:
+        terminal.print_json({"bundle": str(target), **report})
+    else:
+        click.echo("\n".join(lines))
+
+
+Report = tuple[dict[str, Any], list[str]]  # for machines, for people
+
+
+def _build(spec: BuildSpec, output: Path, overwrite: bool) -> Report:
+    from codi_export.builder import build_spec
+
+    start = time.perf_counter()
+    with terminal.progress(f"build {output}") as draw:
+        manifest = build_spec(spec, output, overwrite, _stages(draw))
+    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    size = sum(entry.bytes for entry in manifest.files)
+    for graph in manifest.graphs:
+        _warn(graph.name, graph.warnings)
+    graphs = [_graph_json(manifest, graph) for graph in manifest.graphs]
+    report = {"bytes": size, "graphs": graphs, "seconds": round(seconds, 1), "peak_rss_bytes": memory, "reused": []}
+    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
+    return report, [*parity, f"{output}  {terminal.size(size)}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
+
+
+def _plan(spec: BuildSpec) -> Report:
+    from codi_export.recipe import prepare
+
+    recipe = prepare(spec)
+    graphs = [_plan_json(recipe, index) for index in range(len(spec.steps))]
+    for graph in graphs:
+        _warn(f"{graph['steps']} steps", graph["warnings"])
+    lines = [f"{graph['steps']} steps  {graph['sampler']} at t = {graph['timesteps']}" for graph in graphs]
+    shapes = f"image {[*recipe.image_shape]} + noise {[*recipe.noise_shape]} -> {[*recipe.output_shape]}"
+    return {"bytes": recipe.weight_bytes, "graphs": graphs}, [
+        *lines,
+        shapes,
+        f"weights  {terminal.size(recipe.weight_bytes)}",
+    ]
+
+
+def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
+    """A bar on a terminal, a line per stage elsewhere."""
+
+    def show(stage: str, done: int, total: int) -> None:
+        draw(done, total)
+        if not sys.stderr.isatty():
+            terminal.say(f"{done}/{total} {stage}")
+
+    return show
+
+
+def _warn(what: str, warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        terminal.say(f"warning: {what}: {warning}")
+
+
+def _graph_json(manifest: Manifest, graph: Graph) -> dict[str, Any]:
+    sizes = {entry.path: entry.bytes for entry in manifest.files}
+    return {
+        "task": graph.task,
+        "steps": graph.steps,
+        "sampler": graph.sampler,
+        "precision": graph.precision,
+        "path": graph.path,
+        "bytes": sizes[graph.path],
+        "parity_db": graph.parity.image_psnr_db,
+        "warnings": graph.warnings,
+    }
+
+
+def _plan_json(recipe: "Recipe", index: int) -> dict[str, Any]:
+    schedule = recipe.schedules[index]
+    return {
+        "task": recipe.task.name,
+        "steps": len(schedule),
+        "sampler": recipe.sampler.name,
+        "precision": recipe.spec.precision,
+        "timesteps": [step.t for step in schedule.steps],
+        "warnings": recipe.warnings(len(schedule)),
+    }
