@@ -1,5 +1,6 @@
 """Backbone + adapter + sampler -> bundle: the whole story."""
 
+import contextlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -179,6 +180,9 @@ def _licence(folder: Path) -> str:
 
 
 def _tools() -> dict[str, str]:
-    """Versions of what made the graph; of onnxruntime there are several packages, so it may be absent here."""
-    installed = {one.metadata["Name"].lower(): one.version for one in importlib.metadata.distributions()}
-    return {name: installed[name] for name in TOOLS if name in installed}
+    """Versions of what made the graph. A checkout that was not installed has none, nor has onnxruntime's GPU package."""
+    versions = {}
+    for name in TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

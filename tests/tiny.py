@@ -3,9 +3,14 @@
 The weights are random, and the adapter's zero convolutions are not zero, so that every tensor has a say in the output.
 """
 
+import atexit
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderDC,
@@ -15,13 +20,17 @@ from diffusers import (
     DDPMScheduler,
     UNet2DConditionModel,
 )
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from codi_export.graph.export import Exported, export
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
-from codi_export.spec import AdapterSpec
+from codi_export.recipe import Recipe, prepare
+from codi_export.runtime.noise import normal
+from codi_export.spec import AdapterSpec, BuildSpec
 
 WORDS = ("[PAD]", "[UNK]", "a", "photo", "of", "sharp", "the", "sea")
 TOKENS = 6
@@ -29,6 +38,40 @@ TEXT_WIDTH = 16
 FACTOR = 4  # pixels per latent pixel, of every VAE but SD's
 
 VaeKind = Literal["kl", "tiny", "dc"]
+Kind = Literal["epsilon", "v_prediction"]
+KINDS: tuple[Kind, ...] = ("epsilon", "v_prediction")
+
+
+@functools.cache
+def recipe(kind: Kind) -> Recipe:
+    """Two toys that share as little as they can: `epsilon` is what SD 1.5 users have, `v_prediction` what `mini` is."""
+    root = Path(tempfile.mkdtemp(prefix="codi-tiny-"))
+    atexit.register(shutil.rmtree, root)
+    if kind == "epsilon":
+        model, facts = backbone(root / "model"), AdapterSpec("sr")
+    else:
+        model = backbone(root / "model", "v_prediction", "dc", zero_snr=True)
+        facts = AdapterSpec("sr", condition="unshuffled", backprojection=0.5)
+    net = adapter(root / "adapter", model, facts)
+    return prepare(BuildSpec("sr", (1, 2, 4), str(model), str(net), prompt="a photo of the sea"))
+
+
+@functools.cache
+def _exported(kind: Kind) -> Exported:
+    return export(recipe(kind).pieces(), *inputs(kind))
+
+
+def exported(kind: Kind) -> Exported:
+    """The toy's pieces as graphs, traced once a session: the caller's own copies, tensors shared."""
+    one = _exported(kind)
+    return Exported(one.condition.clone(), one.step.clone(), one.decode.clone(), one.prompt)
+
+
+def inputs(kind: Kind, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A picture [1, H, W, 3] of random pixels, and noise [1, C, h, w]."""
+    one = recipe(kind)
+    pixels = np.random.default_rng(seed).integers(0, 256, one.image_shape, dtype=np.uint8)
+    return pixels, normal(seed, one.noise_shape)
 
 
 def backbone(
@@ -36,12 +79,13 @@ def backbone(
     prediction_type: Literal["epsilon", "v_prediction"] = "epsilon",
     vae: VaeKind = "kl",
     zero_snr: bool = False,
+    width: int = 16,
 ) -> Path:
-    """Two levels, cross-attention in the first, 4x down; SD betas, rescaled to zero terminal SNR if asked for."""
+    """Two levels of `width` and 2 `width`, 4x down; SD betas, rescaled to zero terminal SNR if asked for."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=8,
-        block_out_channels=(16, 32),
+        block_out_channels=(width, 2 * width),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=1,
