@@ -180,7 +180,7 @@ def _licence(folder: Path) -> str:
 
 
 def _tools() -> dict[str, str]:
-    """Versions of what made the graph. A checkout that was not installed has none, nor has onnxruntime's GPU package."""
+    """Versions of what made the graph. A checkout that is not installed has none, nor a GPU onnxruntime."""
     versions = {}
     for name in TOOLS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

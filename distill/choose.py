@@ -6,21 +6,23 @@ inputs.
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from diffusers import ControlNetModel
+from torch import Tensor
 
 from codi_export.model import fuse
 from codi_export.spec import AdapterSpec
 
-from .autoencoder import centre, to_pixels
 from .codi import CodiJob
 from .data import degrade
+from .data.tensors import centre, to_pixels
 from .judges import HedVgg, perceptual_features
 from .metrics import perceptual_distance
 
-LISTS = {
+LISTS: dict[int, list[tuple[int, ...]]] = {
     1: [(999,)],
     2: [(999, last) for last in (599, 499, 399, 319, 239, 179, 119)],
     3: [(999, 499, 179), (999, 659, 319), (999, 599, 239), (999, 399, 119)],
@@ -29,14 +31,14 @@ LISTS = {
 WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 
 
-def choose(job: CodiJob, net: nn.Module) -> tuple[AdapterSpec, list[dict[str, object]]]:
+def choose(job: CodiJob, net: ControlNetModel) -> tuple[AdapterSpec, list[dict[str, Any]]]:
     """The adapter's facts with the winners filled in, and every score as rows to be written down."""
     images = np.stack([centre(picture.pixels, 176) for picture in job.held_out])
     small = np.stack(
         [*(degrade.bicubic(image) for image in images), *(_degraded(image, i) for i, image in enumerate(images))]
     )
     judge = Judge(np.concatenate([images, images]))
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     best: dict[str, tuple[int, ...]] = {}
     for steps, lists in LISTS.items():
         scored = {ts: judge(job.restore_pictures(net, torch.from_numpy(small), steps, ts)) for ts in lists}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from codi_export.spec import to_json
 from . import choose as choices
 from . import codi, config, pretrain, table
 from . import evaluate as evaluation
-from .autoencoder import AutoencoderConfig, AutoencoderJob, to_pixels, to_signed
+from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import degrade, pictures
+from .data.tensors import to_pixels, to_signed
 from .step import CodiConfig
 from .text import TextConfig
 from .trainer import train
@@ -163,13 +165,10 @@ def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int,
 
 def _candidates(bundle: Path, seed: int) -> list[evaluation.Candidate]:
     """Every graph of a bundle, as a function from photo to photo."""
-    manifest = read_manifest(bundle)
-    sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in manifest.graphs]
+    sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in read_manifest(bundle).graphs]
     return [
-        evaluation.Candidate(
-            f"{bundle.name} {s.graph.sampler}", s.graph.steps, lambda low, s=s: s(image=low, seed=seed)
-        )
-        for s in sessions
+        evaluation.Candidate(f"{bundle.name} {one.graph.sampler}", one.graph.steps, partial(one, seed=seed))
+        for one in sessions
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import ControlNetModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from codi_export import registry, schedule
 from codi_export.model import adapter, fuse
@@ -16,9 +16,9 @@ from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
-from .autoencoder import centre, save_picture, to_signed
 from .config import DataConfig
 from .data import crops, degrade, pictures
+from .data.tensors import centre, save_picture, to_signed
 from .ema import Ema
 from .step import CodiConfig, Tables, codi_loss
 from .trainer import Batch
@@ -63,7 +63,7 @@ class CodiJob:
         indices = torch.tensor([self.captions[caption] for caption in captions])
         return {"image": to_signed(np.stack(cut)), "small": (to_signed(small) + 1) / 2, "caption": indices}
 
-    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: ControlNetModel, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The CoDi loss of `step.codi_loss`."""
         vae = self.backbone.vae.to(rng.device)
         with torch.no_grad():
@@ -81,7 +81,7 @@ class CodiJob:
             rng,
         )
 
-    def stepped(self, module: nn.Module, step: int) -> None:
+    def stepped(self, module: ControlNetModel, step: int) -> None:
         """The target network follows the adapter."""
         self.target.update(module, step)
 
@@ -94,7 +94,7 @@ class CodiJob:
         self.target.average.load_state_dict(state["target"])
 
     @torch.no_grad()
-    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, average: ControlNetModel, picture: Path) -> dict[str, float]:
         """PSNR (dB) at two steps on the held-out photos' centres; the grid shows inputs, results, originals."""
         scores = {}
         images = np.stack([centre(p.pixels, 176) for p in self.held_out])
@@ -113,7 +113,7 @@ class CodiJob:
         save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
         return scores
 
-    def restore_pictures(self, net: nn.Module, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
+    def restore_pictures(self, net: ControlNetModel, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
         """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported."""
         pieces = fuse.pieces(
             self.backbone,
@@ -153,9 +153,9 @@ class CodiJob:
         """Write the adapter with its facts."""
         adapter.save(average, self.facts(), folder)
 
-    def _denoiser(self, net: nn.Module) -> Denoiser:
+    def _denoiser(self, net: ControlNetModel) -> Denoiser:
         device = next(net.parameters()).device
-        return Denoiser(self.backbone.unet.to(device), net, self.backbone.prediction_type)  # type: ignore[arg-type]
+        return Denoiser(self.backbone.unet.to(device), net, self.backbone.prediction_type)
 
     def _condition(self, small: Tensor) -> Tensor:
         large = fuse.Enlarge(small.shape[2], small.shape[3], self.task.scale).to(small.device)(small)

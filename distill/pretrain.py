@@ -19,9 +19,9 @@ from codi_export.model import prediction
 from codi_export.model.denoiser import as_coefficient
 
 from . import text
-from .autoencoder import save_picture, to_signed
 from .config import DataConfig
 from .data import crops, pictures
+from .data.tensors import save_picture, to_signed
 from .trainer import Batch
 
 INDEX = {
@@ -106,7 +106,7 @@ class BackboneJob:
         ids: Tensor = encoded.input_ids
         return ids
 
-    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: TextToImage, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """E |v - v_hat|^2, one timestep stratum per sample."""
         with torch.no_grad():
             x = bb.encode(self.vae.to(rng.device), batch["image"])
@@ -121,7 +121,7 @@ class BackboneJob:
             "noisy_half": error[len(x) // 2 :].mean().item(),
         }
 
-    def stepped(self, module: nn.Module, step: int) -> None:
+    def stepped(self, module: TextToImage, step: int) -> None:
         """Nothing follows the module here."""
 
     def state(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class BackboneJob:
         """Nothing beside the module."""
 
     @torch.no_grad()
-    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, average: TextToImage, picture: Path) -> dict[str, float]:
         """Eight samples of held-out captions, 128 pixels, 16 DDIM steps; the score is the latents' spread (data: 1)."""
         self.vae.to(next(average.parameters()).device)
         tokens = self.tokens([p.caption for p in self.held_out]).to(self.vae.device)
@@ -146,7 +146,8 @@ class BackboneJob:
 
     def save(self, average: TextToImage, folder: Path) -> None:
         """Write the backbone in diffusers layout, weights in fp16."""
-        for name, part in (("unet", average.unet), ("vae", self.vae), ("text_encoder", average.text_encoder)):
+        parts: dict[str, Any] = {"unet": average.unet, "vae": self.vae, "text_encoder": average.text_encoder}
+        for name, part in parts.items():
             part.half().save_pretrained(folder / name)
         self.scheduler.save_pretrained(folder / "scheduler")
         self.tokenizer.save_pretrained(folder / "tokenizer")

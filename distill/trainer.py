@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,22 +22,23 @@ from .config import TrainConfig
 from .ema import Ema, saved_decay
 
 Batch = dict[str, Tensor]
+M = TypeVar("M", bound=nn.Module)
 
 
-class Job(Protocol):
+class Job(Protocol[M]):
     """What differs between runs: the trained module, its batches, its loss."""
 
-    module: nn.Module
+    module: M
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` samples, on the CPU."""
         ...
 
-    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: M, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The scalar to minimise, and the parts to log."""
         ...
 
-    def stepped(self, module: nn.Module, step: int) -> None:
+    def stepped(self, module: M, step: int) -> None:
         """Called after each optimiser step (a target network follows here)."""
         ...
 
@@ -49,12 +50,12 @@ class Job(Protocol):
         """Take back what `state` gave."""
         ...
 
-    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+    def validate(self, average: M, picture: Path) -> dict[str, float]:
         """Score the averaged module on the held-out slice and draw a grid of samples."""
         ...
 
 
-def train(job: Job, config: TrainConfig, folder: Path, mixed_precision: str = "no") -> nn.Module:
+def train(job: Job[M], config: TrainConfig, folder: Path, mixed_precision: str = "no") -> M:
     """Train until the budget of `config` is spent; returns the averaged module. A state in `folder` is resumed."""
     accelerator = Accelerator(mixed_precision=mixed_precision)
     ema = Ema(job.module, saved_decay)
@@ -122,7 +123,7 @@ def _seed(seed: int, step: int, process: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, step, process, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _batches(job: Job, config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, Batch]]:
+def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, Batch]]:
     """Batches from step `start` on; the next one is made on a thread while this one trains."""
 
     def make(step: int) -> Batch:
@@ -145,9 +146,9 @@ def _log(folder: Path, bar: Any, row: dict[str, float]) -> None:
 
 def _save(
     folder: Path,
-    job: Job,
+    job: Job[M],
     module: nn.Module,
-    ema: Ema[nn.Module],
+    ema: Ema[M],
     optimizer: torch.optim.Optimizer,
     step: int,
     elapsed: float,
@@ -156,7 +157,7 @@ def _save(
     checkpoint.save(folder, {**parts, "job": job.state(), "step": step, "elapsed": elapsed})
 
 
-def _resume(job: Job, ema: Ema[nn.Module], optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
+def _resume(job: Job[M], ema: Ema[M], optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
     state = checkpoint.load(folder)
     if state is None:
         return 0, 0.0

@@ -76,11 +76,10 @@ def new(backbone: Backbone, condition: str, width: int) -> ControlNetModel:
 
     `width` is the condition embedding's; a condition at latent size needs no strides on its way in.
     """
-    factor, latents = backbone.latent_factor, backbone.latent_channels
+    factor, channels, levels = backbone.latent_factor, 3, backbone.latent_factor.bit_length()
     if condition == "unshuffled":
-        channels, widths = 3 * factor**2 + latents, (width,)
-    else:
-        channels, widths = 3, (width // 4, width // 2, width)[-factor.bit_length() :]
+        channels, levels = 3 * factor**2 + backbone.latent_channels, 1
+    widths = tuple(width >> level for level in reversed(range(levels)))
     return ControlNetModel.from_unet(
         backbone.unet, conditioning_channels=channels, conditioning_embedding_out_channels=widths
     )

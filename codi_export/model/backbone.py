@@ -119,7 +119,8 @@ def decode(vae: nn.Module, latent: Tensor) -> Tensor:
     """Latent [B, C, h, w] as the U-Net sees it -> image [B, 3, H, W], about [-1, 1]."""
     scale, shift = scale_shift(vae)
     decoded: Any = vae.decode(latent / scale + shift)  # type: ignore[operator]
-    return decoded.sample
+    image: Tensor = decoded.sample
+    return image
 
 
 @torch.no_grad()
@@ -129,11 +130,13 @@ def embed(folder: Path, prompts: list[str]) -> Tensor:
     encoder = load_part(CLIPTextModel, folder / "text_encoder")
     length = encoder.config.max_position_embeddings
     tokens = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    return encoder(tokens.input_ids).last_hidden_state
+    embedding: Tensor = encoder(tokens.input_ids).last_hidden_state
+    return embedding
 
 
 def _only_latent(coded: Any) -> Tensor:
-    return coded.latents if hasattr(coded, "latents") else coded.latent
+    latent: Tensor = coded.latents if hasattr(coded, "latents") else coded.latent
+    return latent
 
 
 def vae_class(folder: Path) -> Any:

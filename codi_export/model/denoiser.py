@@ -1,7 +1,5 @@
 """Backbone and adapter as one denoiser. Callers see x and eps; the prediction type ends here."""
 
-from typing import Any
-
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
@@ -28,17 +26,18 @@ class Denoiser(nn.Module):
     def embed_condition(self, condition: Tensor) -> Tensor:
         """Condition image [B, C, H, W] -> embedding [B, C0, h, w]."""
         assert self.adapter is not None
-        return self.adapter.controlnet_cond_embedding(condition)
+        embedding: Tensor = self.adapter.controlnet_cond_embedding(condition)
+        return embedding
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor | None) -> Tensor:
         """The backbone's own prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
-        unet: Any = self.unet
-        if self.adapter is None or condition is None:
-            return unet(z, t, prompt, return_dict=False)[0]
-        down, mid = _residuals(self.adapter, z, t, prompt, condition)
-        return unet(
+        down, mid = None, None
+        if self.adapter is not None and condition is not None:
+            down, mid = _residuals(self.adapter, z, t, prompt, condition)
+        output: Tensor = self.unet(
             z, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
         )[0]
+        return output
 
     def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor) -> Tensor:
         """The estimate of the clean latent, x [B, C, h, w]."""

@@ -93,7 +93,8 @@ def back_project(
     picture: Tensor, small: Tensor, enlarge: Enlarge, rows: Tensor, columns: Tensor, weight: float
 ) -> Tensor:
     """y + weight up(small - down(y)): what the low-resolution photo says, put back in. Both in [-1, 1]."""
-    return picture + weight * enlarge(small - resize(picture, rows, columns))
+    missing: Tensor = enlarge(small - resize(picture, rows, columns))
+    return picture + weight * missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,5 +34,5 @@ def crop(pixels: Pixels, size: int, rng: np.random.Generator, scale: tuple[float
 def turn(pixels: Pixels, rng: np.random.Generator, quarter_turns: bool = True) -> Pixels:
     """One of the eight orientations of a square (of the two mirror images without `quarter_turns`)."""
     if quarter_turns:
-        pixels = np.rot90(pixels, rng.integers(4))
+        pixels = np.rot90(pixels, int(rng.integers(4)))
     return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)

@@ -93,4 +93,5 @@ def _jpeg(image: Pixels, ranges: Round, rng: np.random.Generator) -> Pixels:
 
 
 def _levels(values: npt.NDArray[np.floating]) -> Pixels:
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    levels: Pixels = np.rint(values).clip(0, 255).astype(np.uint8)
+    return levels

@@ -6,16 +6,10 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderDC
 
-from distill.autoencoder import (
-    AutoencoderConfig,
-    AutoencoderJob,
-    Code,
-    new_autoencoder,
-    start_from_pca,
-    to_pixels,
-    to_signed,
-)
+from distill.autoencoder import AutoencoderConfig, AutoencoderJob, Code, new_autoencoder
 from distill.config import DataConfig
+from distill.data.tensors import to_pixels, to_signed
+from distill.pca_start import start_from_pca
 from tests.distill.conftest import picture
 
 IMAGES = to_signed(np.stack([np.asarray(picture(seed, 64, 64)) for seed in range(12)]))
