@@ -76,7 +76,7 @@ def prepare(spec: BuildSpec) -> Recipe:
     """Load what the options name. Raises CodiError (unknown-name, bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
     sampler = registry.get("samplers", spec.sampler)
-    backbone = backbones.load(_model_folder(spec.model))
+    backbone = backbones.load(zoo.folder(spec.model))
     adapter = adapters.load(_adapter_folder(spec))
     facts = adapter.facts or AdapterSpec(task=spec.task)
     _require_task(facts, spec, adapter.folder)
@@ -91,10 +91,6 @@ def prepare(spec: BuildSpec) -> Recipe:
         schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
         size=_size(spec, task, backbone),
     )
-
-
-def _model_folder(model: str) -> Path:
-    return Path(model) if Path(model).is_dir() else zoo.folder(model)
 
 
 def _adapter_folder(spec: BuildSpec) -> Path:

@@ -113,7 +113,7 @@ class AutoencoderJob:
     @torch.no_grad()
     def validate(self, average: Code, picture: Path) -> dict[str, float]:
         """PSNR (dB) of the held-out photos' centre crops; the grid shows originals above reconstructions."""
-        images = to_signed(np.stack([centre(p.pixels, 176) for p in self.held_out]))
+        images = to_signed(np.stack([centre(p.pixels, 176) for p in self.held_out])).to(average.mean.device)
         decoded = average.decode(average.encode(images)).clamp(-1, 1)
         mse = (decoded - images).square().mean(dim=(1, 2, 3))
         rows = [torch.cat(list(row[:6]), dim=2) for row in (images, decoded)]

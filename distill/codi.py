@@ -1,5 +1,6 @@
 """Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ class CodiJob:
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["small"])
         prompt = self.prompts[batch["caption"].cpu()].to(rng.device)
+        self.target.average.to(rng.device)
         return codi_loss(
             self._denoiser(module),
             self._denoiser(self.target.average),
@@ -115,27 +117,24 @@ class CodiJob:
 
     def restore_pictures(self, net: ControlNetModel, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
         """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported."""
-        pieces = fuse.pieces(
-            self.backbone,
-            self._denoiser(net),
-            self.facts(),
-            self.task,
-            (small.shape[1], small.shape[2]),
-            self.prompts[:1],
-        )
-        chosen = ts or schedule.timesteps(steps, self.facts())[0]
+        height, width = small.shape[1:3]
+        denoiser = self._denoiser(net)
+        pieces = fuse.pieces(self.backbone, denoiser, self.facts(), self.task, (height, width), self.prompts[:1])
+        device = next(net.parameters()).device
+        for module in (pieces.condition, pieces.step, pieces.decode):
+            module.to(device)
         plan = schedule.make(
-            chosen, self.backbone.alphas.tolist(), self.backbone.sigmas.tolist(), self.backbone.prediction_type
+            ts or schedule.timesteps(steps, self.facts())[0],
+            self.backbone.alphas.tolist(),
+            self.backbone.sigmas.tolist(),
+            self.backbone.prediction_type,
         )
-        factor = self.backbone.latent_factor
-        size = (
-            self.backbone.latent_channels,
-            small.shape[1] * self.task.scale // factor,
-            small.shape[2] * self.task.scale // factor,
-        )
-        noise = torch.randn(len(small), *size, generator=torch.Generator().manual_seed(0))
-        made: Tensor = fuse.run(pieces, plan, registry.get("samplers", self.method.predictor), small, noise)[1]
-        return made
+        ratio = self.task.scale / self.backbone.latent_factor
+        size = (len(small), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
+        noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
+        sampler = registry.get("samplers", self.method.predictor)
+        pieces = dataclasses.replace(pieces, prompt=pieces.prompt.to(device))
+        return fuse.run(pieces, plan, sampler, small.to(device), noise.to(device))[1].cpu()
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""

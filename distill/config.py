@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from codi_export.errors import CodiError, ErrorCode
 
@@ -49,6 +49,7 @@ class TrainConfig:
     seed: int = 0
     save_every: int = 200
     validate_every: int = 500
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
 
 
 def read(path: Path) -> dict[str, Any]:

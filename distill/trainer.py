@@ -55,9 +55,9 @@ class Job(Protocol[M]):
         ...
 
 
-def train(job: Job[M], config: TrainConfig, folder: Path, mixed_precision: str = "no") -> M:
+def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
     """Train until the budget of `config` is spent; returns the averaged module. A state in `folder` is resumed."""
-    accelerator = Accelerator(mixed_precision=mixed_precision)
+    accelerator = Accelerator(mixed_precision=config.mixed_precision)
     ema = Ema(job.module, saved_decay)
     optimizer = torch.optim.AdamW(
         [p for p in job.module.parameters() if p.requires_grad],
@@ -79,7 +79,8 @@ def train(job: Job[M], config: TrainConfig, folder: Path, mixed_precision: str =
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, progress)
         rng = torch.Generator(accelerator.device).manual_seed(_seed(config.seed, step, accelerator.process_index, 1))
-        loss, parts = job.loss(module, {k: v.to(accelerator.device) for k, v in batch.items()}, rng)
+        with accelerator.autocast():
+            loss, parts = job.loss(module, {k: v.to(accelerator.device) for k, v in batch.items()}, rng)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(module.parameters(), config.clip)
         optimizer.step()

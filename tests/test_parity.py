@@ -48,7 +48,7 @@ def test_equal_outcomes_pass() -> None:
 
 def test_the_worst_pair_counts() -> None:
     figures = parity.require([WANTED[0], changed(WANTED[1], latent=1, by=5e-5)], WANTED, 60)
-    assert figures.latent_rms == pytest.approx(5e-5, rel=1e-3)  # float32 rounds 1 + 5e-5
+    assert figures.latent_rms == pytest.approx(5e-5, rel=3e-3)  # float32 near 1 is spaced 1.2e-7, 0.24 % of 5e-5
 
 
 @pytest.mark.parametrize(

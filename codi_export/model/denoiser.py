@@ -79,7 +79,8 @@ def guided(cond: Tensor, uncond: Tensor, scale: Tensor) -> Tensor:
 
 def as_coefficient(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """Entries of a [T] table at timesteps t [B], shaped to broadcast over like [B, C, h, w]. t = -1 reads the end."""
-    return table[t].to(like)[:, None, None, None] if t.dim() else table[t].to(like)
+    picked = table.to(t.device)[t].to(like)
+    return picked[:, None, None, None] if t.dim() else picked
 
 
 def tables(alphas: Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:

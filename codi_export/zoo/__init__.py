@@ -19,7 +19,9 @@ def tasks(model: str) -> list[str]:
 
 
 def folder(model: str) -> Path:
-    """An embedded model's folder; raises CodiError (unknown-name) that lists them."""
+    """`model` if it is a folder, or the embedded model of that name; raises CodiError (unknown-name) that lists them."""
+    if Path(model).is_dir():
+        return Path(model)
     if model not in names():
         raise CodiError(
             ErrorCode.UNKNOWN_NAME,
