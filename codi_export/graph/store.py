@@ -45,13 +45,12 @@ def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Write a graph to `path`, beside the files of `save_weights`; its derived tensors go to a file of its own."""
-    values = [value for name, value in model.graph.initializers.items() if not is_weight(name)]
-    derived = {_name(value): value for value in values if _tensor(value).nbytes > INLINE}
+    """Write a graph to `path`, beside the files of `save_weights`; what is in none of these goes to a file of its own."""
+    tensors = {name: _tensor(value) for name, value in model.graph.initializers.items()}
+    derived = {n: t for n, t in tensors.items() if t.nbytes > INLINE and not isinstance(t, ir.ExternalTensor)}
     if derived:
-        stored = write(path.with_suffix(".safetensors"), {name: _tensor(value) for name, value in derived.items()})
-        for name, value in derived.items():
-            value.const_value = stored[name]
+        for name, tensor in write(path.with_suffix(".safetensors"), derived).items():
+            model.graph.initializers[name].const_value = tensor
     ir.save(model, path)
 
 
@@ -64,14 +63,14 @@ def save_probe(path: Path, probe: Path, names: Iterable[str]) -> None:
 
 
 def write(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
-    """Write a safetensors file, one tensor in memory at a time; returns the same tensors, read from it on demand.
+    """Write a new safetensors file, one tensor in memory at a time; returns the same tensors, read from it on demand.
 
     Same names, shapes and types give the same header, byte for byte, so another adapter's data lie at the same offsets.
     """
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))  # keeps each aligned
     header = _header(ordered)
     offset, stored = len(header), dict[str, ir.TensorProtocol]()
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(header)
         for name, tensor in ordered:
             file.write(tensor.tobytes())

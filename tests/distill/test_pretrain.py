@@ -29,6 +29,7 @@ def test_a_job_trains_samples_and_saves_a_backbone_that_loads(pack: Path, tmp_pa
 
     loaded = backbone.load(tmp_path / "toy")
     assert (loaded.latent_factor, loaded.latent_channels, loaded.prediction_type) == (4, 8, "v_prediction")
+    assert str(tmp_path) not in (tmp_path / "toy" / "vae" / "config.json").read_text()
     assert loaded.alphas[-1] == 0 and loaded.sigmas[-1] == 1  # zero terminal SNR
     assert backbone.embed(tmp_path / "toy", ["", "a scene 1"]).shape == (2, 8, 16)
 

@@ -4,6 +4,7 @@ Only the folders are shared. Resizing is Pillow's, the noise schedule is the sch
 are written out.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class Parts:
         return (z - s * output) / a if self.kind == "epsilon" else a * z - s * output
 
 
+@functools.cache
+def opened(kind: tiny.Kind) -> Parts:
+    return Parts(kind)
+
+
 def pillow_resize(image: Tensor, height: int, width: int) -> Tensor:
     """[1, 3, H, W] -> [1, 3, height, width], each plane as Pillow's 32-bit floats."""
     planes = [Image.fromarray(plane.numpy()).resize((width, height), Image.Resampling.BICUBIC) for plane in image[0]]
@@ -66,7 +72,7 @@ def pillow_resize(image: Tensor, height: int, width: int) -> Tensor:
 @torch.no_grad()
 def loop(kind: tiny.Kind, timesteps: list[int], sampler: str) -> tuple[list[Tensor], Tensor, NDArray[np.uint8]]:
     """x of every step, the picture in [-1, 1], the picture in levels."""
-    parts = Parts(kind)
+    parts = opened(kind)
     pixels, normal = tiny.inputs(kind)
     noise = torch.from_numpy(normal)
     small = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
@@ -98,11 +104,11 @@ def test_graph_equals_a_plain_loop(
 ) -> None:
     schedule = next(s for s in tiny.recipe(kind).schedules if len(s) == steps)
     exported = tiny.exported(kind)
+    store.save_weights(exported.models, tmp_path, "sr")
     model = unroll(exported, schedule, registry.get("samplers", sampler), "sr")
     passes.run(model)
-    store.save_weights(exported.models, tmp_path, "sr")
-    store.save(model, tmp_path / "sr.onnx")
-    store.save_probe(tmp_path / "sr.onnx", tmp_path / "probe.onnx", probes(schedule))
+    store.save(model, tmp_path / "sr-graph.onnx")
+    store.save_probe(tmp_path / "sr-graph.onnx", tmp_path / "probe.onnx", probes(schedule))
 
     image, noise = tiny.inputs(kind)
     run = registry.get("backends", "onnxruntime").open(tmp_path / "probe.onnx", "cpu", 1)

@@ -85,6 +85,14 @@ def test_equal_layouts_have_equal_hashes(tmp_path: Path) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_files_are_never_overwritten(tmp_path: Path) -> None:
+    """A graph called like its task would write its own tensors over the adapter's."""
+    tensors = {"a": ir.tensor(np.ones(2, np.float32))}
+    store.write(tmp_path / "one.safetensors", tensors)
+    with pytest.raises(FileExistsError):
+        store.write(tmp_path / "one.safetensors", tensors)
+
+
 def test_each_tensor_is_aligned(tmp_path: Path) -> None:
     tensors = {
         "a": ir.tensor(np.ones(3, np.uint8)),
@@ -107,6 +115,7 @@ def test_swapping_the_adapters_file_swaps_the_adapter(folder: Path, tmp_path: Pa
     adapters.save(net, recipe.facts, tmp_path / "other")
     other = prepare(BuildSpec("sr", (2,), recipe.spec.model, str(tmp_path / "other"), prompt=recipe.spec.prompt))
     swapped = shutil.copytree(folder, tmp_path / "graphs")
+    (swapped / "sr.safetensors").unlink()
     store.write(
         swapped / "sr.safetensors",
         {f"adapter.{name}": ir.tensor(tensor.numpy()) for name, tensor in other.adapter.net.state_dict().items()},
