@@ -89,7 +89,7 @@ class AutoencoderJob:
         cut = [crops.turn(crops.crop(picture.pixels, side, rng, self.data.scale), rng) for picture in chosen]
         return {"image": to_signed(np.stack(cut))}
 
-    def loss(self, module: Code, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: Code, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Squared error, plus a little absolute error for edges."""
         image = batch["image"]
         latent = module.encode(image)
@@ -98,7 +98,7 @@ class AutoencoderJob:
         noise = torch.randn(latent.shape, generator=rng, device=rng.device)
         error = module.decode(latent + strength * noise) - image
         squared, absolute = error.square().mean(), error.abs().mean()
-        return 10 * squared + 0.3 * absolute, {"squared": squared.item(), "absolute": absolute.item()}
+        return 10 * squared + 0.3 * absolute, {"squared": squared, "absolute": absolute}
 
     def stepped(self, module: Code, step: int) -> None:
         """Nothing follows the module here."""

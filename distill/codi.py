@@ -64,7 +64,7 @@ class CodiJob:
         indices = torch.tensor([self.captions[caption] for caption in captions])
         return {"image": to_signed(np.stack(cut)), "small": (to_signed(small) + 1) / 2, "caption": indices}
 
-    def loss(self, module: ControlNetModel, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: ControlNetModel, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The CoDi loss of `step.codi_loss`."""
         vae = self.backbone.vae.to(rng.device)
         with torch.no_grad():

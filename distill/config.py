@@ -47,6 +47,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
+    log_every: int = 20
     save_every: int = 200
     validate_every: int = 500
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"

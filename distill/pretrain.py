@@ -106,7 +106,7 @@ class BackboneJob:
         ids: Tensor = encoded.input_ids
         return ids
 
-    def loss(self, module: TextToImage, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: TextToImage, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """E |v - v_hat|^2, one timestep stratum per sample."""
         with torch.no_grad():
             x = bb.encode(self.vae.to(rng.device), batch["image"])
@@ -116,10 +116,8 @@ class BackboneJob:
         alpha, sigma = as_coefficient(self.alphas.to(x.device), t, x), as_coefficient(self.sigmas.to(x.device), t, x)
         output = module(alpha * x + sigma * eps, t, batch["tokens"])
         error = (output.float() - prediction.to_v(x, eps, alpha, sigma)).square().mean(dim=(1, 2, 3))
-        return error.mean(), {
-            "clean_half": error[: len(x) // 2].mean().item(),
-            "noisy_half": error[len(x) // 2 :].mean().item(),
-        }
+        half = len(x) // 2  # the strata rise
+        return error.mean(), {"clean_half": error[:half].mean(), "noisy_half": error[half:].mean()}
 
     def stepped(self, module: TextToImage, step: int) -> None:
         """Nothing follows the module here."""

@@ -59,7 +59,7 @@ def codi_loss(
     condition: Tensor,
     config: CodiConfig,
     rng: torch.Generator,
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, dict[str, Tensor]]:
     """L_c + lambda L_g for clean latents x [B, C, h, w], prompt [B, T, D] and condition image; and its parts.
 
     No gradient reaches z_s, the target's estimates or the data.
@@ -91,4 +91,4 @@ def codi_loss(
         "guidance_noisy": guided[noisy].mean(),
         "guidance_clean": guided[~noisy].mean(),
     }
-    return (consistent + config.weight * guided).mean(), {name: part.item() for name, part in parts.items()}
+    return (consistent + config.weight * guided).mean(), parts

@@ -6,10 +6,10 @@ All randomness of a step is drawn from (seed, step, process), so a resumed run n
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -34,8 +34,8 @@ class Job(Protocol[M]):
         """`size` samples, on the CPU."""
         ...
 
-    def loss(self, module: M, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The scalar to minimise, and the parts to log."""
+    def loss(self, module: M, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to minimise, and its parts, scalars to log."""
         ...
 
     def stepped(self, module: M, step: int) -> None:
@@ -57,54 +57,95 @@ class Job(Protocol[M]):
 
 def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
     """Train until the budget of `config` is spent; returns the averaged module. A state in `folder` is resumed."""
-    accelerator = Accelerator(mixed_precision=config.mixed_precision)
-    ema = Ema(job.module, saved_decay)
-    optimizer = torch.optim.AdamW(
-        [p for p in job.module.parameters() if p.requires_grad],
-        config.learning_rate,
-        config.betas,
-        weight_decay=config.weight_decay,
-    )
-    start, spent = _resume(job, ema, optimizer, folder)
-    module, optimizer = accelerator.prepare(job.module, optimizer)
-    ema.average.to(accelerator.device)
-    clock = time.monotonic() - spent
-    bar = tqdm(
-        total=config.steps, initial=start, disable=not accelerator.is_main_process, mininterval=10, dynamic_ncols=True
-    )
-    for step, batch in _batches(job, config, accelerator.process_index, start):
-        progress = fraction(config, step, time.monotonic() - clock)
-        if progress >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, progress)
-        rng = torch.Generator(accelerator.device).manual_seed(_seed(config.seed, step, accelerator.process_index, 1))
+    run = Run(job, config, folder)
+    step = run.start
+    with tqdm(total=config.steps, initial=step, disable=not run.leads, mininterval=10, dynamic_ncols=True) as bar:
+        for step, batch in _batches(job, config, run.accelerator.process_index, run.start):
+            progress = fraction(config, step, run.elapsed())
+            if progress >= 1:
+                break
+            row = run.advance(step, batch, learning_rate(config, step, progress))
+            bar.update()
+            done = step + 1
+            if run.leads and done % config.log_every == 0:
+                bar.set_postfix(run.log(done, row()))
+            if run.leads and done % config.validate_every == 0:
+                run.log(done, job.validate(run.ema.average, folder / f"grid-{done:06d}.png"))
+            if run.leads and done % config.save_every == 0:
+                run.save(done)
+    if run.leads:
+        run.save(step)
+        run.log(step, job.validate(run.ema.average, folder / "grid.png"))
+    return run.ema.average
+
+
+class Run(Generic[M]):
+    """What a run keeps between steps: the module and its average, the optimiser, the clock."""
+
+    def __init__(self, job: Job[M], config: TrainConfig, folder: Path) -> None:
+        self.job, self.config, self.folder = job, config, folder
+        self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
+        self.ema = Ema(job.module, saved_decay)
+        trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
+        rate, decay = config.learning_rate, config.weight_decay
+        optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
+        self.module, self.optimizer = self.accelerator.prepare(job.module, optimizer)
+        self.ema.average.to(self.accelerator.device)
+        self.start, spent = self._resume()
+        self.clock = time.monotonic() - spent
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the log, the grids and the state."""
+        return bool(self.accelerator.is_main_process)
+
+    def elapsed(self) -> float:
+        """Seconds of training, earlier sittings included."""
+        return time.monotonic() - self.clock
+
+    def advance(self, step: int, batch: Batch, rate: float) -> Callable[[], dict[str, float]]:
+        """One optimiser step at learning rate `rate`; returns a function that reads the loss, so that a GPU is not
+        made to wait for it."""
+        accelerator = self.accelerator
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        seed = _seed(self.config.seed, step, accelerator.process_index, 1)
+        rng = torch.Generator(accelerator.device).manual_seed(seed)
         with accelerator.autocast():
-            loss, parts = job.loss(module, {k: v.to(accelerator.device) for k, v in batch.items()}, rng)
+            loss, parts = self.job.loss(self.module, {k: v.to(rng.device) for k, v in batch.items()}, rng)
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(module.parameters(), config.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        plain = accelerator.unwrap_model(module)
-        ema.update(plain, step)
-        job.stepped(plain, step)
-        bar.update()
-        done = step + 1
-        if accelerator.is_main_process and done % 20 == 0:
-            _log(folder, bar, {"step": done, "seconds": time.monotonic() - clock, "loss": loss.item(), **parts})
-        if accelerator.is_main_process and done % config.validate_every == 0:
-            scores = job.validate(ema.average, folder / f"grid-{done:06d}.png")
-            _log(folder, bar, {"step": done, "seconds": time.monotonic() - clock, **scores})
-        if accelerator.is_main_process and done % config.save_every == 0:
-            _save(folder, job, plain, ema, optimizer, done, time.monotonic() - clock)
-    bar.close()
-    if accelerator.is_main_process:
-        _log(
-            folder,
-            bar,
-            {"step": step, "seconds": time.monotonic() - clock, **job.validate(ema.average, folder / "grid.png")},
-        )
-    return ema.average
+        accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        plain = accelerator.unwrap_model(self.module)
+        self.ema.update(plain, step)
+        self.job.stepped(plain, step)
+        return lambda: {"loss": loss.item(), **{name: part.item() for name, part in parts.items()}}
+
+    def log(self, step: int, row: dict[str, float]) -> dict[str, float]:
+        """Append a line to the log; returns the row, rounded. A part that no sample had is NaN and is left out."""
+        rounded = {name: float(f"{value:.5g}") for name, value in row.items() if not math.isnan(value)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": round(self.elapsed(), 1), **rounded}) + "\n")
+        return rounded
+
+    def save(self, step: int) -> None:
+        """Write the state after `step` steps."""
+        parts = {"module": self.accelerator.unwrap_model(self.module), "average": self.ema.average}
+        state = {name: part.state_dict() for name, part in (parts | {"optimizer": self.optimizer}).items()}
+        checkpoint.save(self.folder, {**state, "job": self.job.state(), "step": step, "elapsed": self.elapsed()})
+
+    def _resume(self) -> tuple[int, float]:
+        """(steps done, seconds spent) of the state in the folder, taken over; zeros without one."""
+        state = checkpoint.load(self.folder)
+        if state is None:
+            return 0, 0.0
+        self.accelerator.unwrap_model(self.module).load_state_dict(state["module"])
+        self.ema.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.job.restore(state["job"])
+        return int(state["step"]), float(state["elapsed"])
 
 
 def fraction(config: TrainConfig, step: int, elapsed: float) -> float:
@@ -135,35 +176,3 @@ def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iter
         for step in range(start, config.steps + 1):
             batch, ahead = ahead.result(), pool.submit(make, step + 1)
             yield step, batch
-
-
-def _log(folder: Path, bar: Any, row: dict[str, float]) -> None:
-    row = {key: float(f"{value:.5g}") for key, value in row.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    bar.set_postfix({key: value for key, value in row.items() if key not in ("step", "seconds")})
-
-
-def _save(
-    folder: Path,
-    job: Job[M],
-    module: nn.Module,
-    ema: Ema[M],
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    elapsed: float,
-) -> None:
-    parts = {"module": module.state_dict(), "average": ema.average.state_dict(), "optimizer": optimizer.state_dict()}
-    checkpoint.save(folder, {**parts, "job": job.state(), "step": step, "elapsed": elapsed})
-
-
-def _resume(job: Job[M], ema: Ema[M], optimizer: torch.optim.Optimizer, folder: Path) -> tuple[int, float]:
-    state = checkpoint.load(folder)
-    if state is None:
-        return 0, 0.0
-    job.module.load_state_dict(state["module"])
-    ema.average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    job.restore(state["job"])
-    return int(state["step"]), float(state["elapsed"])

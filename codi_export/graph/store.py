@@ -45,7 +45,7 @@ def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Write a graph to `path`, beside the files of `save_weights`; what is in none of these goes to a file of its own."""
+    """Write a graph to `path`, beside the files of `save_weights`; what these do not hold goes to a file of its own."""
     tensors = {name: _tensor(value) for name, value in model.graph.initializers.items()}
     derived = {n: t for n, t in tensors.items() if t.nbytes > INLINE and not isinstance(t, ir.ExternalTensor)}
     if derived:

@@ -96,5 +96,5 @@ def test_at_the_clean_end_the_target_is_the_data(toy_backbone: Path) -> None:
     loaded, student, target, table = _parts(toy_backbone)
     config = CodiConfig(L=1, weight=0.0, loss_space="x")  # only k = 1: t = 19, s = -1
     loss, parts = codi_loss(student, target, table, *_inputs(loaded), config, torch.Generator().manual_seed(0))
-    assert parts["consistency"] == pytest.approx(parts["guidance"])
-    assert loss.item() == pytest.approx(parts["guidance"]) and loss.item() > 0
+    assert parts["consistency"].item() == pytest.approx(parts["guidance"].item())
+    assert loss.item() == pytest.approx(parts["guidance"].item()) and loss.item() > 0

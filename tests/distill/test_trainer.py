@@ -26,10 +26,10 @@ class Line:
         x = torch.from_numpy(rng.standard_normal((size, 1), dtype=np.float32))
         return {"x": x, "y": 2 * x}
 
-    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         noise = 0.01 * torch.randn(batch["x"].shape, generator=rng)
         loss = (module(batch["x"] + noise) - batch["y"]).square().mean()
-        return loss, {"squared": loss.item()}
+        return loss, {"squared": loss}
 
     def stepped(self, module: nn.Module, step: int) -> None:
         self.seen += 1

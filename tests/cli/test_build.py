@@ -1,0 +1,103 @@
+"""codi-export build, on what a stranger would bring: a folder of Stable Diffusion 1.5's shape, a plain ControlNet."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codi_export.cli.main import main
+from codi_export.graph import store
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    root = tmp_path_factory.mktemp("sd15")
+    model = tiny.sd15_shaped(root / "model")
+    adapter = tiny.plain_controlnet(root / "controlnet", model, (4, 8, 12, 16))
+    return [
+        "build",
+        "--task",
+        "sr",
+        "--model",
+        str(model),
+        "--adapter",
+        str(adapter),
+        "--height",
+        "64",
+        "--width",
+        "64",
+    ]
+
+
+def test_a_strangers_model_builds_runs_and_verifies(
+    stranger: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bundle"
+    assert main([*stranger, "--steps", "1", "-o", str(out), "--json"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert set(report) == {"bundle", "bytes", "graphs", "seconds", "peak_rss_bytes", "reused"}
+    (graph,) = report["graphs"]
+    assert (graph["task"], graph["steps"], graph["sampler"], graph["precision"]) == ("sr", 1, "prev", "fp32")
+    assert graph["parity_db"] >= 60
+    assert report["bytes"] == sum(p.stat().st_size for p in out.rglob("*") if p.is_file() and p.name != "codi.json")
+    assert "a plain ControlNet" in printed.err
+    assert "tracing" in printed.err
+    assert store.layout_hash(out / "graphs/sr.safetensors")
+    assert main(["verify", str(out)]) == 0
+    picture = tmp_path / "out.png"
+    assert main(["run", str(out), str(Path(__file__).parents[1] / "data/lr.png"), "-o", str(picture)]) == 0
+    assert picture.is_file()
+
+
+def test_a_dry_run_writes_nothing(
+    stranger: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*stranger, "--steps", "2", "--steps", "4", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 steps  prev at t = [999, 499]" in shown
+    assert "image [1, 16, 16, 3] + noise [1, 4, 8, 8] -> [1, 64, 64, 3]" in shown
+    assert main([*stranger, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bundle"] == "sr-2step"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["--steps", "5"], 2, "5 is not in the range 1<=x<=4"),
+        (["--steps", "2", "--steps", "2"], 1, "expected distinct numbers"),
+        (["--sampler", "euler"], 1, "unknown sampler 'euler'; available: ddim, prev"),
+        (["--model", "maxi"], 1, "unknown model 'maxi'"),
+        (["--height", "100"], 1, "--height 100: expected a multiple of 64"),
+        (["--adapter", "/nowhere"], 1, "/nowhere has no config.json"),
+    ],
+)
+def test_mistakes_get_one_clear_line(
+    stranger: list[str],
+    options: list[str],
+    status: int,
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*stranger, *options, "-o", str(tmp_path / "out")]) == status
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_folder_is_never_written_over(
+    stranger: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photo.jpg").touch()
+    assert main([*stranger, "-o", str(tmp_path), "--overwrite"]) == 1
+    assert "exists and is not a bundle" in capsys.readouterr().err
+
+
+def test_help_imports_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--help"]) == 0
+    assert "Example: codi-export build --task sr --steps 2" in capsys.readouterr().out

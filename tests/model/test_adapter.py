@@ -1,0 +1,62 @@
+"""Adapter folders, and whether an adapter fits a backbone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import ControlNetModel
+
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import adapter as adapters
+from codi_export.recipe import Recipe
+from codi_export.spec import AdapterSpec
+from tests import tiny
+
+
+def recipe() -> Recipe:
+    return tiny.recipe("v_prediction")
+
+
+def test_a_folder_says_what_it_was_trained_for() -> None:
+    assert adapters.load(Path(recipe().spec.adapter)).facts == recipe().facts
+
+
+def test_diffusers_loads_it_too() -> None:
+    ours, theirs = recipe().adapter.net, ControlNetModel.from_pretrained(recipe().spec.adapter)
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(tensor.float(), ours.state_dict()[name]), name
+
+
+def test_a_plain_controlnet_says_nothing(tmp_path: Path) -> None:
+    folder = tiny.plain_controlnet(tmp_path, Path(recipe().spec.model), (4, 8, 16))
+    assert adapters.load(folder).facts is None
+
+
+def test_facts_that_are_not_json(tmp_path: Path) -> None:
+    (tmp_path / adapters.FACTS).write_text("{")
+    with pytest.raises(CodiError, match="is not JSON") as raised:
+        adapters.read_facts(tmp_path)
+    assert raised.value.code is ErrorCode.BAD_MODEL
+
+
+@pytest.mark.parametrize("condition", ["pixels", "unshuffled"])
+def test_a_new_adapter_fits_and_is_silent(condition: str) -> None:
+    net = adapters.new(recipe().backbone, condition, width=16)
+    facts = replace(recipe().facts, condition=condition)  # type: ignore[arg-type]
+    adapters.require_fit(replace(recipe().adapter, net=net), recipe().backbone, facts)
+    silent = [p for name, p in net.named_parameters() if "controlnet_down" in name or "controlnet_mid" in name]
+    assert silent
+    assert not any(p.any() for p in silent)
+
+
+def test_a_condition_that_is_another_size(tmp_path: Path) -> None:
+    """A ControlNet for an 8x VAE beside a 4x one."""
+    folder = tiny.plain_controlnet(tmp_path, Path(recipe().spec.model), (4, 8, 12, 16))
+    with pytest.raises(CodiError, match=r"condition pixels per latent pixel: 8; the backbone .* needs 4"):
+        adapters.require_fit(adapters.load(folder), recipe().backbone, AdapterSpec("sr"))
+
+
+def test_a_condition_of_another_kind() -> None:
+    with pytest.raises(CodiError, match=r"condition channels: 52; the backbone .* needs 3"):
+        adapters.require_fit(recipe().adapter, recipe().backbone, AdapterSpec("sr"))

@@ -1,0 +1,75 @@
+"""Backbone and adapter as one denoiser (codi-method 7.3, 2, 6, 9)."""
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from codi_export.model import adapter as adapters
+from codi_export.model import denoiser as denoisers
+from codi_export.model.denoiser import Denoiser
+from tests import tiny
+
+Z, PROMPT = torch.randn(2, 4, 8, 8), torch.randn(2, tiny.TOKENS, tiny.TEXT_WIDTH)
+T, ALPHA, SIGMA = torch.tensor(499), torch.tensor(0.6), torch.tensor(0.8)
+
+
+def unet() -> UNet2DConditionModel:
+    return tiny.recipe("epsilon").backbone.unet
+
+
+@torch.no_grad()
+def test_a_new_adapter_changes_nothing() -> None:
+    """Bit for bit: zero convolutions add zeros."""
+    net = adapters.new(tiny.recipe("epsilon").backbone, "pixels", width=16).eval()
+    one = Denoiser(unet(), net, "epsilon")
+    condition = one.embed_condition(torch.rand(2, 3, 32, 32))
+    torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_an_adapter_that_speaks_is_heard() -> None:
+    one = Denoiser(unet(), tiny.recipe("epsilon").adapter.net, "epsilon")
+    condition = one.embed_condition(torch.rand(2, 3, 32, 32))
+    assert not torch.equal(one.predict(Z, T, PROMPT, condition), one.predict(Z, T, PROMPT, None))
+
+
+@torch.no_grad()
+def test_the_condition_is_embedded_as_controlnet_does_it() -> None:
+    net, image = tiny.recipe("epsilon").adapter.net, torch.rand(2, 3, 32, 32)
+    down, mid = net(Z, T, PROMPT, controlnet_cond=image, return_dict=False)
+    want = unet()(Z, T, PROMPT, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
+    one = Denoiser(unet(), net, "epsilon")
+    torch.testing.assert_close(one.predict(Z, T, PROMPT, one.embed_condition(image)), want, rtol=0, atol=0)
+    assert net.controlnet_cond_embedding(image).shape == (2, 16, 8, 8), "the adapter is left as it was"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_x_and_eps_explain_z(kind: str) -> None:
+    one = Denoiser(unet(), None, kind)  # type: ignore[arg-type]
+    x, eps = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None)
+    torch.testing.assert_close(
+        ALPHA * x + SIGMA * eps, Z, rtol=0, atol=1e-5
+    )  # a few float32 roundings of values near 3
+
+
+@torch.no_grad()
+def test_guidance_commutes_with_conversion() -> None:
+    one, w = Denoiser(unet(), None, "v_prediction"), torch.tensor(3.0)
+    outputs = [one.predict(Z, T, prompt, None) for prompt in (PROMPT, torch.zeros_like(PROMPT))]
+    converted = [denoisers.prediction.to_x("v_prediction", output, Z, ALPHA, SIGMA) for output in outputs]
+    first = denoisers.prediction.to_x("v_prediction", denoisers.guided(outputs[0], outputs[1], w), Z, ALPHA, SIGMA)
+    torch.testing.assert_close(first, denoisers.guided(converted[0], converted[1], w), rtol=0, atol=1e-5)
+
+
+def test_guidance_of_one_is_the_conditional_half() -> None:
+    cond, uncond = torch.randn(3), torch.randn(3)
+    torch.testing.assert_close(denoisers.guided(cond, uncond, torch.tensor(1.0)), cond, rtol=0, atol=1e-6)
+
+
+def test_the_clean_end_of_the_tables() -> None:
+    alphas, sigmas = denoisers.tables(tiny.recipe("epsilon").backbone.alphas, tiny.recipe("epsilon").backbone.sigmas)
+    assert (float(alphas[-1]), float(sigmas[-1])) == (1.0, 0.0)
+    entry = denoisers.as_coefficient(alphas, torch.tensor([-1, 0]), Z)
+    assert entry.shape == (2, 1, 1, 1)
+    assert entry.dtype == Z.dtype

@@ -1,0 +1,117 @@
+"""A build from end to end, once, and what a failed one leaves behind."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import codi_export
+from codi_export import builder, bundle, parity
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.graph.export import Exported
+from codi_export.parity import Outcome
+from codi_export.spec import AdapterSpec, BuildSpec, Manifest
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """1 and 4 steps, two pictures a call, over weights of some size (21 MB), as ours are against their graphs."""
+    root = tmp_path_factory.mktemp("build")
+    model = tiny.backbone(root / "model", "v_prediction", "tiny", zero_snr=True, width=64)
+    (model / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# toy\n")
+    adapter = tiny.adapter(root / "adapter", model, AdapterSpec("sr", timesteps={"1": (999,)}))
+    out = root / "sr"
+    return out, codi_export.build("sr", (1, 4), out, model=str(model), adapter=str(adapter), width=48, batch_size=2)
+
+
+def test_the_bundle_is_whole(built: tuple[Path, Manifest]) -> None:
+    folder, manifest = built
+    assert bundle.read_manifest(folder) == manifest
+    bundle.check(folder, manifest)
+    assert bundle.unlisted(folder, manifest) == []
+    assert not list(folder.rglob("*.probe.*"))
+
+
+def test_four_steps_take_hardly_more_room_than_one(built: tuple[Path, Manifest]) -> None:
+    sizes = {entry.path: entry.bytes for entry in built[1].files if entry.path.startswith("graphs/")}
+    shared = sizes["graphs/backbone.safetensors"] + sizes["graphs/sr.safetensors"]
+    one, four = (
+        shared + sum(size for path, size in sizes.items() if Path(path).stem == f"sr-{n}step") for n in (1, 4)
+    )  # fmt: skip
+    assert four <= 1.05 * one
+
+
+def test_the_manifest_says_what_was_built(built: tuple[Path, Manifest]) -> None:
+    _, manifest = built
+    one, four = manifest.graphs
+    assert (one.name, four.name, one.steps, four.steps) == ("sr-1step", "sr-4step", 1, 4)
+    assert [spec.shape for spec in (*one.inputs, *one.outputs)] == [(2, 8, 12, 3), (2, 4, 8, 12), (2, 32, 48, 3)]
+    assert (one.scale, one.latent_factor) == (4, 4)
+    assert one.warnings == ()
+    assert len(four.warnings) == 1
+    assert manifest.licences == {"backbone": "cc0-1.0", "adapter": "not stated"}
+    assert {"torch", "diffusers", "onnxruntime"} <= set(manifest.tools)
+
+
+def test_parity_was_met_and_is_recorded(built: tuple[Path, Manifest]) -> None:
+    for graph in built[1].graphs:
+        assert graph.parity.image_psnr_db >= 60
+        assert graph.parity.latent_rms <= parity.MAX_LATENT_RMS
+        assert graph.parity.max_level <= parity.MAX_LEVEL
+
+
+def test_the_golden_output_is_torchs_and_the_session_agrees(built: tuple[Path, Manifest]) -> None:
+    folder, manifest = built
+    for graph in manifest.graphs:
+        golden = safetensors.numpy.load_file(folder / graph.golden)
+        output = codi_export.load(folder, steps=graph.steps).run(golden["image"], golden["noise"])
+        assert np.abs(output.astype(int) - golden["output"]).max() <= 1
+
+
+def test_pictures_of_a_batch_do_not_see_each_other(built: tuple[Path, Manifest]) -> None:
+    session = codi_export.load(built[0], steps=1)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
+    noise = rng.standard_normal((2, 4, 8, 12)).astype(np.float32)
+    swapped = session.run(image[::-1].copy(), noise[::-1].copy())
+    assert np.abs(session.run(image, noise).astype(int) - swapped[::-1]).max() <= 1
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> BuildSpec:
+    """A build whose tracing was done before."""
+
+    def export(*_: object) -> Exported:
+        return tiny.exported("epsilon")
+
+    monkeypatch.setattr(builder, "export", export)
+    return replace(tiny.recipe("epsilon").spec, steps=(1,))
+
+
+def test_a_graph_that_differs_is_not_kept(traced: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = builder._run_graph
+
+    def wrong(*given: object) -> list[Outcome]:
+        return [replace(one, latents=[1.01 * x for x in one.latents]) for one in honest(*given)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builder, "_run_graph", wrong)
+    with pytest.raises(CodiError, match=r"x of step 1 is the first to, by 1\.0e-02") as raised:
+        builder.build_spec(traced, tmp_path / "out")
+    assert raised.value.code is ErrorCode.PARITY
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_that_cannot_be_met(traced: BuildSpec, tmp_path: Path) -> None:
+    with pytest.raises(CodiError, match="expected at least 190 dB"):
+        builder.build_spec(replace(traced, min_psnr=190), tmp_path / "out")
+
+
+def test_stages_are_told_in_order(traced: BuildSpec, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    builder.build_spec(traced, tmp_path / "out", progress=lambda *stage: told.append(stage))
+    assert [done for _, done, _ in told] == [0, 1, 2, 3, 4]
+    assert {total for _, _, total in told} == {4}
+    assert told[-1] == ("done", 4, 4)

@@ -1,0 +1,99 @@
+"""What the options name is loaded, and found to fit together, before anything is traced."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import adapter as adapters
+from codi_export.recipe import Recipe, prepare
+from codi_export.spec import AdapterSpec, BuildSpec
+from tests import tiny
+
+
+def recipe() -> Recipe:
+    return tiny.recipe("epsilon")
+
+
+def spec() -> BuildSpec:
+    return recipe().spec
+
+
+def refused(wrong: BuildSpec) -> CodiError:
+    with pytest.raises(CodiError) as raised:
+        prepare(wrong)
+    return raised.value
+
+
+def test_shapes_follow_from_the_size() -> None:
+    one = prepare(replace(spec(), height=48, width=64, batch_size=3))
+    assert (one.image_shape, one.noise_shape, one.output_shape) == ((3, 12, 16, 3), (3, 4, 12, 16), (3, 48, 64, 3))
+
+
+def test_the_size_is_the_backbones_own_unless_given() -> None:
+    assert recipe().size == (32, 32)
+
+
+@pytest.mark.parametrize(("option", "pixels", "near"), [("height", 36, 32), ("width", 4, 8)])
+def test_sizes_that_do_not_divide(option: str, pixels: int, near: int) -> None:
+    error = refused(replace(spec(), **{option: pixels}))
+    assert error.message == f"--{option} {pixels}: expected a multiple of 8"
+    assert error.hint == f"--{option} {near} would do"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"task": "srr"}, "unknown task 'srr'; available: canny, depth, sr"),
+        ({"sampler": "euler"}, "unknown sampler 'euler'; available: ddim, prev"),
+        ({"model": "maxi"}, "unknown model 'maxi'"),
+    ],
+)
+def test_unknown_names(change: dict[str, str], says: str) -> None:
+    error = refused(replace(spec(), **change))
+    assert error.code is ErrorCode.UNKNOWN_NAME
+    assert error.message.startswith(says)
+
+
+def test_a_folder_wants_an_adapter() -> None:
+    assert "no adapter given" in refused(replace(spec(), adapter="")).message
+
+
+def test_an_adapter_of_another_task() -> None:
+    error = refused(replace(spec(), task="depth"))
+    assert "was trained for task 'sr', not 'depth'" in error.message
+    assert error.hint == "--task sr builds it"
+
+
+def test_an_adapter_of_another_backbone(tmp_path: Path) -> None:
+    wider = tiny.backbone(tmp_path / "model", width=32)
+    adapter = tiny.plain_controlnet(tmp_path / "adapter", wider, (4, 8, 16))
+    assert "channels per level: (32, 64); the backbone" in refused(replace(spec(), adapter=str(adapter))).message
+
+
+def test_what_an_adapter_was_trained_for_is_compared(tmp_path: Path) -> None:
+    """Its own list of timesteps for 2 steps and no word on 1; trained with prev, built with ddim."""
+    folder = Path(shutil.copytree(spec().adapter, tmp_path / "adapter"))
+    facts = json.loads((folder / adapters.FACTS).read_text())
+    (folder / adapters.FACTS).write_text(json.dumps({**facts, "timesteps": {"2": [999, 239]}}))
+    one = prepare(replace(spec(), adapter=str(folder), sampler="ddim", steps=(1, 2)))
+    assert [[step.t for step in schedule.steps] for schedule in one.schedules] == [[999], [999, 239]]
+    assert one.warnings(2) == ("the adapter was trained for sampler 'prev', not 'ddim'",)
+    assert len(one.warnings(1)) == 2
+
+
+def test_a_plain_controlnet_is_said_to_be_one(tmp_path: Path) -> None:
+    folder = tiny.plain_controlnet(tmp_path, Path(spec().model), (4, 8, 16))
+    one = prepare(replace(spec(), adapter=str(folder)))
+    assert one.facts == AdapterSpec("sr")
+    assert any("a plain ControlNet" in warning for warning in one.warnings(2))
+
+
+def test_the_prompt_is_the_tasks_unless_given() -> None:
+    """An empty prompt is a prompt."""
+    given, own, empty = (prepare(replace(spec(), prompt=text)).pieces().prompt for text in ("a sharp photo", None, ""))
+    assert not given.equal(own)
+    assert own.equal(empty), "sr reads no text"
