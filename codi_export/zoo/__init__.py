@@ -19,7 +19,7 @@ def tasks(model: str) -> list[str]:
 
 
 def folder(model: str) -> Path:
-    """`model` if it is a folder, or the embedded model of that name; raises CodiError (unknown-name) that lists them."""
+    """`model` itself if it is a folder, else the embedded one; raises CodiError (unknown-name) that lists these."""
     if Path(model).is_dir():
         return Path(model)
     if model not in names():
