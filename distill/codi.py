@@ -1,6 +1,5 @@
 """Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,7 @@ class CodiJob:
         rows = []
         for name, make in shrink.items():
             small = torch.from_numpy(np.stack([make(image, index) for index, image in enumerate(images)]))
-            made = self.restore_pictures(average, small, steps=2)
+            made = self.restore_pictures(average, small, 2, self.facts())
             mse = (made - to_signed(images)).square().mean(dim=(1, 2, 3))
             scores[f"psnr_{name}"] = float((10 * torch.log10(4 / mse)).mean())
             large = fuse.Enlarge(small.shape[1], small.shape[2], self.task.scale)(to_signed(small.numpy()))
@@ -115,16 +114,16 @@ class CodiJob:
         save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
         return scores
 
-    def restore_pictures(self, net: ControlNetModel, small: Tensor, steps: int, ts: tuple[int, ...] = ()) -> Tensor:
-        """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported."""
+    def restore_pictures(self, net: ControlNetModel, small: Tensor, steps: int, facts: AdapterSpec) -> Tensor:
+        """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported, as `facts` say."""
         height, width = small.shape[1:3]
-        denoiser = self._denoiser(net)
-        pieces = fuse.pieces(self.backbone, denoiser, self.facts(), self.task, (height, width), self.prompts[:1])
         device = next(net.parameters()).device
+        prompt = self.prompts[:1].to(device)
+        pieces = fuse.pieces(self.backbone, self._denoiser(net), facts, self.task, (height, width), prompt)
         for module in (pieces.condition, pieces.step, pieces.decode):
             module.to(device)
         plan = schedule.make(
-            ts or schedule.timesteps(steps, self.facts())[0],
+            schedule.timesteps(steps, facts)[0],
             self.backbone.alphas.tolist(),
             self.backbone.sigmas.tolist(),
             self.backbone.prediction_type,
@@ -133,7 +132,6 @@ class CodiJob:
         size = (len(small), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
         noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
         sampler = registry.get("samplers", self.method.predictor)
-        pieces = dataclasses.replace(pieces, prompt=pieces.prompt.to(device))
         return fuse.run(pieces, plan, sampler, small.to(device), noise.to(device))[1].cpu()
 
     def facts(self) -> AdapterSpec:
