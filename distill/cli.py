@@ -12,6 +12,7 @@ import torch
 import codi_export
 from codi_export import registry, zoo
 from codi_export.bundle import read_manifest
+from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.model import backbone as bb
 from codi_export.spec import to_json
@@ -137,8 +138,13 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
     "--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON to this file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, as_json: bool) -> None:
+def evaluate(
+    bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, output: Path | None, as_json: bool
+) -> None:
     """Quality of every graph in BUNDLEs beside bicubic: PSNR, SSIM, perceptual distance, KID.
 
     \b
@@ -155,8 +161,11 @@ def evaluate(bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int,
         "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
         "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
     }
+    result = json.dumps(table.as_json(tables), indent=2)
+    if output:
+        write(output, result.encode() + b"\n")
     if as_json:
-        click.echo(json.dumps(table.as_json(tables), indent=2))
+        click.echo(result)
         return
     for name, rows in tables.items():
         click.echo(f"{name} inputs\n\n{table.table(rows)}\n")
