@@ -85,7 +85,6 @@ class AdapterSpec:
     final: Literal["x"] = "x"
     backprojection: float = 0.0
     timesteps: dict[str, tuple[int, ...]] = field(default_factory=dict)  # N -> list, chosen on the validation slice
-    backbone_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
