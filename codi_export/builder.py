@@ -62,7 +62,7 @@ def build(
         prompt=prompt,
         min_psnr=min_psnr,
     )
-    return build_spec(spec, Path(output or f"{task}-{'-'.join(map(str, spec.steps))}step"), overwrite)
+    return build_spec(spec, Path(output or spec.name), overwrite)
 
 
 def build_spec(

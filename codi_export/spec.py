@@ -115,6 +115,11 @@ class BuildSpec:
             self.height >= 0 and self.width >= 0, f"--height {self.height} --width {self.width}: expected 1 or more"
         )
 
+    @property
+    def name(self) -> str:
+        """What the bundle is called unless the user says otherwise: sr-2step, sr-1-2-4step."""
+        return f"{self.task}-{'-'.join(map(str, self.steps))}step"
+
 
 @dataclass(frozen=True, slots=True)
 class Parity:

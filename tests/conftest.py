@@ -7,10 +7,14 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that needs a download is a wrong test
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers already fill the cores
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # speed is judged in benchmarks, and a busy machine is no fault of the code
 
 REQUIRE_ALL = os.environ.get("CODI_REQUIRE") == "all"
 ABSENT = {  # marker -> why its tests cannot run here, or nothing

@@ -79,7 +79,7 @@ def build(
     """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
     sizes = height or 0, width or 0
     spec = BuildSpec(task, steps, model, adapter, sampler, precision, *sizes, batch_size, prompt, min_psnr)
-    target = output or Path(f"{task}-{'-'.join(map(str, steps))}step")
+    target = output or Path(spec.name)
     bundle.prepare_output(target, overwrite)  # before torch is imported: seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
     report, lines = _plan(spec) if dry_run else _build(spec, target, overwrite)
