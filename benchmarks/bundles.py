@@ -39,7 +39,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         built = [build(steps, Path(folder)) for steps in (1, 2, 3, 4)]
-        timed = time_in_turns([Path(row["bundle"]) for row in built], options.rounds, options.threads)
+        bundles = [Path(row.pop("bundle")) for row in built]
+        timed = time_in_turns(bundles, options.rounds, options.threads)
     rows = [{**row, "tile_ms": asdict(times)} for row, times in zip(built, timed, strict=True)]
     print(table(rows))
     options.output.parent.mkdir(parents=True, exist_ok=True)
