@@ -26,11 +26,14 @@ from .trainer import Batch
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """`condition` is how the adapter sees its input; `degraded` the share of samples that get the second-order
-    degradation (the rest are plain bicubic); `drop_caption` how often the prompt is empty."""
+    """`condition`, `width`, `trunk` and `attention` are the adapter's shape (`model.adapter.new`); `degraded` is the
+    share of samples that get the second-order degradation (the rest are plain bicubic); `drop_caption` how often the
+    prompt is empty."""
 
     condition: str = "unshuffled"
     width: int = 64
+    trunk: int = 0
+    attention: bool = True
     degraded: float = 0.5
     drop_caption: float = 0.5
 
@@ -50,7 +53,9 @@ class CodiJob:
         captions = sorted({picture.caption for picture in photos + scenes})
         self.captions = {caption: index for index, caption in enumerate(["", *captions])}
         self.prompts = bb.embed(model, list(self.captions))
-        self.module: ControlNetModel = adapter.new(self.backbone, config.condition, config.width).train()
+        self.module: ControlNetModel = adapter.new(
+            self.backbone, config.condition, config.width, config.trunk, config.attention
+        ).train()
         self.target = Ema(self.module, lambda _: method.target_decay)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
@@ -139,6 +144,7 @@ class CodiJob:
         return AdapterSpec(
             task=self.task.name,
             condition=self.config.condition,  # type: ignore[arg-type]
+            trunk=self.config.trunk,
             predictor=self.method.predictor,
             train_timesteps=len(self.backbone.alphas),
             L=self.method.L,

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffusers import ControlNetModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model.backbone import Backbone, load_part
+from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, from_json, to_json
 
 FACTS = "codi_adapter.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,15 @@ class Adapter:
 
 def load(folder: Path) -> Adapter:
     """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
-    net = load_part(ControlNetModel, folder)
-    return Adapter(folder, net, read_facts(folder))
+    facts = read_facts(folder)
+    if facts is None or not facts.trunk:
+        return Adapter(folder, load_part(ControlNetModel, folder), facts)
+    try:
+        net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), facts.trunk)
+        net.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {error}") from error
+    return Adapter(folder, net.float().eval().requires_grad_(False), facts)
 
 
 def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> None:
@@ -62,24 +71,38 @@ def read_facts(folder: Path) -> AdapterSpec | None:
 
 
 def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
-    """Write an adapter folder with fp16 weights, loadable by diffusers as a plain ControlNet."""
+    """Write an adapter folder with fp16 weights; without a trunk, diffusers loads it as a plain ControlNet."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
-    save_file(
-        {k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / "diffusion_pytorch_model.safetensors"
-    )
+    save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / WEIGHTS)
     (folder / FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
 
 
-def new(backbone: Backbone, condition: str, width: int) -> ControlNetModel:
+def new(backbone: Backbone, condition: str, width: int, trunk: int = 0, attention: bool = True) -> ControlNetModel:
     """A zero-initialised adapter: the adapted model equals the backbone until it is trained (distill/README.md 2).
 
-    `width` is the condition embedding's; a condition at latent size needs no strides on its way in.
+    `width` is the condition embedding's; a condition at latent size needs no strides on its way in, and may have a
+    `trunk` of that many residual blocks. Without `attention` the adapter is convolutions alone: it does not read the
+    prompt, and is half as large.
     """
     factor, channels, levels = backbone.latent_factor, 3, backbone.latent_factor.bit_length()
     if condition == "unshuffled":
         channels, levels = 3 * factor**2 + backbone.latent_channels, 1
+    elif trunk:
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"a trunk of {trunk} blocks needs the condition 'unshuffled', not '{condition}'"
+        )
     widths = tuple(width >> level for level in reversed(range(levels)))
-    return ControlNetModel.from_unet(
+    net = ControlNetModel.from_unet(
         backbone.unet, conditioning_channels=channels, conditioning_embedding_out_channels=widths
     )
+    net = net if attention else _without_attention(net)
+    return deepen(net, trunk) if trunk else net
+
+
+def _without_attention(net: ControlNetModel) -> ControlNetModel:
+    kinds = ("DownBlock2D",) * len(net.config.block_out_channels)
+    plain = ControlNetModel.from_config({**net.config, "down_block_types": kinds, "mid_block_type": "UNetMidBlock2D"})
+    copied = plain.load_state_dict(net.state_dict(), strict=False)
+    assert not copied.missing_keys, copied.missing_keys
+    return plain

@@ -5,6 +5,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export.model import prediction
+from codi_export.model.trunk import Trunk
 from codi_export.spec import PredictionType
 
 
@@ -24,16 +25,16 @@ class Denoiser(nn.Module):
         self.prediction_type = prediction_type
 
     def embed_condition(self, condition: Tensor) -> Tensor:
-        """Condition image [B, C, H, W] -> embedding [B, C0, h, w]."""
+        """Condition image [B, C, H, W] -> embedding [B, C0, h, w], of a trunk [B, C0 + C_x, h, w]."""
         assert self.adapter is not None
         embedding: Tensor = self.adapter.controlnet_cond_embedding(condition)
         return embedding
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor | None) -> Tensor:
-        """The backbone's own prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
+        """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
         down, mid = None, None
         if self.adapter is not None and condition is not None:
-            down, mid = _residuals(self.adapter, z, t, prompt, condition)
+            down, mid = _residuals(self.adapter, z, t, prompt, self._split(condition)[0])
         output: Tensor = self.unet(
             z, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
         )[0]
@@ -41,15 +42,26 @@ class Denoiser(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor) -> Tensor:
         """The estimate of the clean latent, x [B, C, h, w]."""
-        return prediction.to_x(self.prediction_type, self.predict(z, t, prompt, condition), z, alpha, sigma)
+        return self.x_eps(z, t, alpha, sigma, prompt, condition)[0]
 
     def x_eps(
         self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The estimates of the clean latent and of the noise in z."""
+        """The estimates of the clean latent and of the noise in z; a trunk's share r moves them along the line that
+        explains z, to x + sigma r and eps - alpha r."""
         output = self.predict(z, t, prompt, condition)
         known = (self.prediction_type, output, z, alpha, sigma)
-        return prediction.to_x(*known), prediction.to_eps(*known)
+        x, eps = prediction.to_x(*known), prediction.to_eps(*known)
+        direct = None if condition is None else self._split(condition)[1]
+        return (x, eps) if direct is None else (x + sigma * direct, eps - alpha * direct)
+
+    def _split(self, condition: Tensor) -> tuple[Tensor, Tensor | None]:
+        """An embedding's two shares: the ControlNet's, and what a trunk adds to the estimate itself."""
+        assert self.adapter is not None
+        if not isinstance(self.adapter.controlnet_cond_embedding, Trunk):
+            return condition, None
+        channels = self.adapter.config.block_out_channels[0]
+        return condition[:, :channels], condition[:, channels:]
 
 
 class _Given(nn.Module):

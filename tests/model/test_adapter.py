@@ -50,6 +50,38 @@ def test_a_new_adapter_fits_and_is_silent(condition: str) -> None:
     assert not any(p.any() for p in silent)
 
 
+def test_without_attention_it_is_the_rest_of_the_copy(tmp_path: Path) -> None:
+    full, net = (adapters.new(recipe().backbone, "pixels", 16, attention=wanted) for wanted in (True, False))
+    assert not [name for name in net.state_dict() if "attention" in name]
+    embedding = "controlnet_cond_embedding."  # each adapter's own, random
+    for name, tensor in net.state_dict().items():
+        assert name.startswith(embedding) or torch.equal(tensor, full.state_dict()[name]), name
+    adapters.save(net, recipe().facts, tmp_path)
+    adapters.require_fit(adapters.load(tmp_path), recipe().backbone, replace(recipe().facts, condition="pixels"))
+
+
+def test_a_trunk_is_saved_and_loaded(tmp_path: Path) -> None:
+    net = adapters.new(recipe().backbone, "unshuffled", width=16, trunk=2)
+    adapters.save(net.half(), replace(recipe().facts, condition="unshuffled", trunk=2), tmp_path)
+    again = adapters.load(tmp_path).net.state_dict()
+    assert again.keys() == net.state_dict().keys()
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor.float(), again[name]), name
+
+
+def test_a_trunk_of_another_depth(tmp_path: Path) -> None:
+    net = adapters.new(recipe().backbone, "unshuffled", width=16, trunk=2)
+    adapters.save(net, replace(recipe().facts, condition="unshuffled", trunk=3), tmp_path)
+    with pytest.raises(CodiError, match="does not load as an adapter with a trunk") as raised:
+        adapters.load(tmp_path)
+    assert raised.value.code is ErrorCode.BAD_MODEL
+
+
+def test_a_trunk_works_at_latent_size() -> None:
+    with pytest.raises(CodiError, match="needs the condition 'unshuffled', not 'pixels'"):
+        adapters.new(recipe().backbone, "pixels", width=16, trunk=2)
+
+
 def test_a_condition_that_is_another_size(tmp_path: Path) -> None:
     """A ControlNet for an 8x VAE beside a 4x one."""
     folder = tiny.plain_controlnet(tmp_path, Path(recipe().spec.model), (4, 8, 12, 16))

@@ -17,13 +17,38 @@ def unet() -> UNet2DConditionModel:
     return tiny.recipe("epsilon").backbone.unet
 
 
+def trunked() -> Denoiser:
+    net = adapters.new(tiny.recipe("epsilon").backbone, "unshuffled", width=16, trunk=2).eval()
+    return Denoiser(unet(), net, "epsilon")
+
+
 @torch.no_grad()
-def test_a_new_adapter_changes_nothing() -> None:
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize(("kind", "trunk"), [("pixels", 0), ("unshuffled", 0), ("unshuffled", 2)])
+def test_a_new_adapter_changes_nothing(kind: str, trunk: int, attention: bool) -> None:
     """Bit for bit: zero convolutions add zeros."""
-    net = adapters.new(tiny.recipe("epsilon").backbone, "pixels", width=16).eval()
-    one = Denoiser(unet(), net, "epsilon")
-    condition = one.embed_condition(torch.rand(2, 3, 32, 32))
+    net = adapters.new(tiny.recipe("epsilon").backbone, kind, width=16, trunk=trunk, attention=attention).eval()
+    one, bare = Denoiser(unet(), net, "epsilon"), Denoiser(unet(), None, "epsilon")
+    shape = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
+    condition = one.embed_condition(torch.rand(shape))
     torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
+    silent = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, condition)
+    torch.testing.assert_close(silent, bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_a_trunk_moves_the_estimate_but_still_explains_z() -> None:
+    one = trunked()
+    trunk = one.adapter.controlnet_cond_embedding  # type: ignore[union-attr]
+    silent = one.embed_condition(torch.rand(2, 52, 8, 8))
+    assert silent.shape == (2, 16 + 4, 8, 8)
+    trunk.conv_out.bias.data[16:] = torch.arange(1.0, 5.0)
+    moved = one.embed_condition(torch.rand(2, 52, 8, 8))
+    x, eps = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, moved)
+    direct = torch.arange(1.0, 5.0)[None, :, None, None].expand_as(Z)
+    before, _ = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, silent)
+    torch.testing.assert_close(x - before, SIGMA * direct, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ALPHA * x + SIGMA * eps, Z, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

@@ -1,0 +1,31 @@
+"""The deep condition embedding."""
+
+import torch
+import torch.nn.functional as F
+
+from codi_export.model.trunk import Trunk
+
+
+@torch.no_grad()
+def test_it_is_edsr_written_out() -> None:
+    torch.manual_seed(0)
+    trunk, image = Trunk(5, 8, 2, 6), torch.randn(1, 5, 7, 9)
+    torch.nn.init.normal_(trunk.conv_out.weight)
+    weights = trunk.state_dict()
+
+    def conv(name: str, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+
+    first = x = conv("conv_in", image)
+    for block in ("blocks.0", "blocks.1"):
+        x = x + conv(f"{block}.conv2", conv(f"{block}.conv1", x).clamp(min=0))
+    torch.testing.assert_close(trunk(image), conv("conv_out", first + x))
+
+
+def test_it_is_silent_at_first_but_can_learn() -> None:
+    trunk = Trunk(5, 8, 2, 6)
+    output = trunk(torch.randn(2, 5, 4, 4))
+    assert not output.any()
+    output.sum().backward()
+    assert trunk.conv_out.weight.grad is not None
+    assert trunk.conv_out.weight.grad.any()
