@@ -112,13 +112,21 @@ class AutoencoderJob:
 
     @torch.no_grad()
     def validate(self, average: Code, picture: Path) -> dict[str, float]:
-        """PSNR (dB) of the held-out photos' centre crops; the grid shows originals above reconstructions."""
+        """PSNR (dB) of the held-out photos' centre crops; the grid shows originals above reconstructions.
+
+        Also the extremes over channels of the latents' mean (wanted: 0) and deviation (wanted: 1) on training crops:
+        the noise schedule counts on them.
+        """
         images = to_signed(np.stack([centre(p.pixels, 176) for p in self.held_out])).to(average.mean.device)
         decoded = average.decode(average.encode(images)).clamp(-1, 1)
         mse = (decoded - images).square().mean(dim=(1, 2, 3))
         rows = [torch.cat(list(row[:6]), dim=2) for row in (images, decoded)]
         save_picture(torch.cat(rows, dim=1), picture)
-        return {"psnr_db": float((10 * torch.log10(4 / mse)).mean())}
+        rng = np.random.default_rng(0)
+        latents = torch.cat([average.encode(self.batch(rng, 16)["image"].to(mse.device)) for _ in range(16)])
+        std, mean = torch.std_mean(latents, dim=(0, 2, 3))
+        spread = {"latent_mean": mean.abs().max(), "latent_std_low": std.min(), "latent_std_high": std.max()}
+        return {"psnr_db": float((10 * torch.log10(4 / mse)).mean()), **{k: v.item() for k, v in spread.items()}}
 
     def save(self, average: Code, folder: Path) -> None:
         """Write the plain autoencoder, latents normalised, weights in fp16."""

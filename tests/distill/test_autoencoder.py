@@ -51,7 +51,9 @@ def test_a_job_trains_validates_and_saves_for_diffusers(pack: Path, tmp_path: Pa
     loss, _ = job.loss(job.module, batch, torch.Generator().manual_seed(0))
     loss.backward()
     assert torch.isfinite(loss) and job.module.vae.encoder.conv_in.conv.weight.grad is not None
-    assert job.validate(job.module.eval(), tmp_path / "grid.png")["psnr_db"] > 30
+    scores = job.validate(job.module.eval(), tmp_path / "grid.png")
+    assert scores["psnr_db"] > 30
+    assert 0.9 < scores["latent_std_low"] <= scores["latent_std_high"] < 1.1 and scores["latent_mean"] < 0.1
     job.save(job.module, tmp_path / "vae")
     assert AutoencoderDC.from_pretrained(tmp_path / "vae").config.latent_channels == 8
 
