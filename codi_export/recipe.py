@@ -1,7 +1,7 @@
 """BuildSpec -> Recipe: everything that the options name, loaded and found to fit together. Nothing is written."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codi_export import registry, zoo
@@ -80,6 +80,7 @@ def prepare(spec: BuildSpec) -> Recipe:
     adapter = adapters.load(_adapter_folder(spec))
     facts = adapter.facts or AdapterSpec(task=spec.task)
     _require_task(facts, spec, adapter.folder)
+    backbone = replace(backbone, unet=adapter.unet or backbone.unet)
     adapters.require_fit(adapter, backbone, facts)
     return Recipe(
         spec=spec,

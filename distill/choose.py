@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import ControlNetModel
 from torch import Tensor
 
 from codi_export.spec import AdapterSpec
 
-from .codi import CodiJob
+from .codi import Adapted, CodiJob
 from .data import degrade
 from .data.pictures import Pixels
 from .data.tensors import centre, to_pixels
@@ -31,7 +30,7 @@ LISTS: dict[int, list[tuple[int, ...]]] = {
 WEIGHTS = (0.0, 0.5, 1.0)
 
 
-def choose(job: CodiJob, net: ControlNetModel) -> tuple[AdapterSpec, list[dict[str, Any]]]:
+def choose(job: CodiJob, module: Adapted) -> tuple[AdapterSpec, list[dict[str, Any]]]:
     """The adapter's facts with the winners filled in, and every score as rows to be written down."""
     images = np.stack([centre(picture.pixels, 176) for picture in job.held_out])
     clean = [degrade.bicubic(image) for image in images]
@@ -41,7 +40,7 @@ def choose(job: CodiJob, net: ControlNetModel) -> tuple[AdapterSpec, list[dict[s
     facts, rows = job.facts(), list[dict[str, Any]]()
 
     def score(tried: AdapterSpec, steps: int) -> float:
-        value = judge(job.restore_pictures(net, small, steps, tried))
+        value = judge(job.restore_pictures(module, small, steps, tried))
         used = {"steps": steps, "timesteps": tried.timesteps[str(steps)], "backprojection": tried.backprojection}
         rows.append({**used, "perceptual": round(value, 4)})
         return value

@@ -24,7 +24,7 @@ from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import degrade, pictures
 from .data.tensors import to_pixels, to_signed
-from .step import CodiConfig
+from .step import CodiConfig, advice
 from .text import TextConfig
 from .trainer import train
 
@@ -65,6 +65,8 @@ def distill(task: str, model: str, data: Path, config_file: Path | None, seconds
     registry.get("tasks", task)
     tables = config.read(config_file or CONFIGS / f"mini-{task}.toml")
     job = _codi_job(task, model, data, tables)
+    if warning := advice(job.method):
+        click.echo(f"warning: {warning}", err=True)
     average = train(job, train_config(tables, seconds), run_folder(output))
     job.save(average, output)
     click.echo(f"adapter: {output}")
@@ -119,8 +121,8 @@ def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, ou
 def choose(task: str, model: str, data: Path, config_file: Path | None, folder: Path) -> None:
     """Choose ADAPTER's timesteps and back-projection weight on the validation slice, and write them into it."""
     job = _codi_job(task, model, data, config.read(config_file or CONFIGS / f"mini-{task}.toml"))
-    net = adapter.load(folder).net
-    facts, rows = choices.choose(job, net)
+    trained = adapter.load(folder)
+    facts, rows = choices.choose(job, codi.Adapted(trained.net, trained.unet))
     for row in rows:
         click.echo(json.dumps(row))
     (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")

@@ -1,14 +1,15 @@
 """Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import ControlNetModel
-from torch import Tensor
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor, nn
 
 from codi_export import registry, schedule
 from codi_export.model import adapter, fuse
@@ -16,21 +17,23 @@ from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
+from . import distances
 from .config import DataConfig
 from .data import crops, degrade, pictures
 from .data.tensors import centre, save_picture, to_signed
 from .ema import Ema
-from .step import CodiConfig, Tables, codi_loss
+from .step import CodiConfig, Models, Sample, Tables, codi_loss
 from .trainer import Batch
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """`condition`, `width`, `trunk` and `attention` are the adapter's shape (`model.adapter.new`); `degraded` is the
-    share of samples that get the second-order degradation (the rest are plain bicubic); `drop_caption` how often the
-    prompt is empty."""
+    """`pe` trains the adapter alone, `full` the U-Net as well. `condition`, `width`, `trunk` and `attention` are the
+    adapter's shape (`model.adapter.new`); `degraded` is the share of samples that get the second-order degradation (the
+    rest are plain bicubic); `drop_caption` how often the prompt is empty."""
 
-    condition: str = "unshuffled"
+    mode: Literal["pe", "full"] = "pe"
+    condition: Literal["pixels", "unshuffled"] = "unshuffled"
     width: int = 64
     trunk: int = 0
     attention: bool = True
@@ -38,8 +41,17 @@ class AdapterConfig:
     drop_caption: float = 0.5
 
 
+class Adapted(nn.Module):
+    """What is trained: the adapter, and in full mode the U-Net as well."""
+
+    def __init__(self, net: ControlNetModel, unet: UNet2DConditionModel | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.unet = unet
+
+
 class CodiJob:
-    """Parameter-efficient mode: the backbone stays frozen, the adapter is trained, the target network is its EMA."""
+    """The adapter is trained, in full mode the U-Net with it; the target network is the average of what is trained."""
 
     def __init__(
         self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
@@ -53,10 +65,11 @@ class CodiJob:
         captions = sorted({picture.caption for picture in photos + scenes})
         self.captions = {caption: index for index, caption in enumerate(["", *captions])}
         self.prompts = bb.embed(model, list(self.captions))
-        self.module: ControlNetModel = adapter.new(
-            self.backbone, config.condition, config.width, config.trunk, config.attention
-        ).train()
+        net = adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention)
+        unet = copy.deepcopy(self.backbone.unet).requires_grad_(True) if config.mode == "full" else None
+        self.module = Adapted(net, unet).train()
         self.target = Ema(self.module, lambda _: method.target_decay)
+        self.distance = distances.make(method.distance, self.backbone.vae)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `small` [B, 3, side / scale, ...] in [0, 1], `caption` [B] indices."""
@@ -68,26 +81,20 @@ class CodiJob:
         indices = torch.tensor([self.captions[caption] for caption in captions])
         return {"image": to_signed(np.stack(cut)), "small": (to_signed(small) + 1) / 2, "caption": indices}
 
-    def loss(self, module: ControlNetModel, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, module: Adapted, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The CoDi loss of `step.codi_loss`."""
         vae = self.backbone.vae.to(rng.device)
         with torch.no_grad():
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["small"])
-        prompt = self.prompts[batch["caption"].cpu()].to(rng.device)
-        self.target.average.to(rng.device)
-        return codi_loss(
-            self._denoiser(module),
-            self._denoiser(self.target.average),
-            self.tables,
-            x,
-            prompt,
-            condition,
-            self.method,
-            rng,
-        )
+        prompt, empty = self.prompts[batch["caption"].cpu()], self.prompts[:1].expand(len(x), -1, -1)
+        sample = Sample(x, batch["image"], condition, prompt.to(rng.device), empty.to(rng.device))
+        teacher = Denoiser(self.backbone.unet.to(rng.device), None, self.backbone.prediction_type)
+        target = self._denoiser(self.target.average.to(rng.device))
+        models = Models(self._denoiser(module), target, teacher, self.distance)
+        return codi_loss(models, self.tables, sample, self.method, rng)
 
-    def stepped(self, module: ControlNetModel, step: int) -> None:
+    def stepped(self, module: Adapted, step: int) -> None:
         """The target network follows the adapter."""
         self.target.update(module, step)
 
@@ -100,7 +107,7 @@ class CodiJob:
         self.target.average.load_state_dict(state["target"])
 
     @torch.no_grad()
-    def validate(self, average: ControlNetModel, picture: Path) -> dict[str, float]:
+    def validate(self, average: Adapted, picture: Path) -> dict[str, float]:
         """PSNR (dB) at two steps on the held-out photos' centres; the grid shows inputs, results, originals."""
         scores = {}
         images = np.stack([centre(p.pixels, 176) for p in self.held_out])
@@ -119,14 +126,14 @@ class CodiJob:
         save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
         return scores
 
-    def restore_pictures(self, net: ControlNetModel, small: Tensor, steps: int, facts: AdapterSpec) -> Tensor:
+    def restore_pictures(self, module: Adapted, small: Tensor, steps: int, facts: AdapterSpec) -> Tensor:
         """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported, as `facts` say."""
         height, width = small.shape[1:3]
-        device = next(net.parameters()).device
+        device = next(module.parameters()).device
         prompt = self.prompts[:1].to(device)
-        pieces = fuse.pieces(self.backbone, self._denoiser(net), facts, self.task, (height, width), prompt)
-        for module in (pieces.condition, pieces.step, pieces.decode):
-            module.to(device)
+        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt)
+        for piece in (pieces.condition, pieces.step, pieces.decode):
+            piece.to(device)
         plan = schedule.make(
             schedule.timesteps(steps, facts)[0],
             self.backbone.alphas.tolist(),
@@ -143,7 +150,7 @@ class CodiJob:
         """What the adapter will say of itself."""
         return AdapterSpec(
             task=self.task.name,
-            condition=self.config.condition,  # type: ignore[arg-type]
+            condition=self.config.condition,
             trunk=self.config.trunk,
             predictor=self.method.predictor,
             train_timesteps=len(self.backbone.alphas),
@@ -152,13 +159,14 @@ class CodiJob:
             timesteps={"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)},
         )
 
-    def save(self, average: ControlNetModel, folder: Path) -> None:
-        """Write the adapter with its facts."""
-        adapter.save(average, self.facts(), folder)
+    def save(self, average: Adapted, folder: Path) -> None:
+        """Write the adapter with its facts; in full mode its U-Net beside it."""
+        adapter.save(average.net, self.facts(), folder, average.unet)
 
-    def _denoiser(self, net: ControlNetModel) -> Denoiser:
-        device = next(net.parameters()).device
-        return Denoiser(self.backbone.unet.to(device), net, self.backbone.prediction_type)
+    def _denoiser(self, module: Adapted) -> Denoiser:
+        device = next(module.parameters()).device
+        unet = self.backbone.unet if module.unet is None else module.unet
+        return Denoiser(unet.to(device), module.net, self.backbone.prediction_type)
 
     def _condition(self, small: Tensor) -> Tensor:
         large = fuse.Enlarge(small.shape[2], small.shape[3], self.task.scale).to(small.device)(small)

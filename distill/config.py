@@ -1,10 +1,9 @@
 """One TOML file a run. A table per record; an unknown key is an error, so a typo never trains the wrong thing."""
 
-import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from codi_export.errors import CodiError, ErrorCode
 
@@ -62,9 +61,14 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def record(kind: type[T], table: dict[str, Any]) -> T:
-    """The dataclass `kind` filled from a table; lists become tuples. Raises CodiError (bad-option) on unknown keys."""
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(table) - known)
+    """The dataclass `kind` filled from a table; lists become tuples. Raises CodiError (bad-option) on unknown keys and
+    on words that a setting does not know."""
+    types = get_type_hints(kind)
+    unknown = sorted(set(table) - set(types))
     if unknown:
-        raise CodiError(ErrorCode.BAD_OPTION, f"unknown {kind.__name__} keys {unknown}; known: {sorted(known)}")
+        raise CodiError(ErrorCode.BAD_OPTION, f"unknown {kind.__name__} keys {unknown}; known: {sorted(types)}")
+    for key, value in table.items():
+        words = get_args(types[key]) if get_origin(types[key]) is Literal else ()
+        if words and value not in words:
+            raise CodiError(ErrorCode.BAD_OPTION, f"{key} = {value!r}: expected one of {', '.join(words)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})

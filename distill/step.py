@@ -1,12 +1,13 @@
 """One CoDi micro-batch, in the order of README.md 3."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from codi_export.model.denoiser import Denoiser, as_coefficient
+from codi_export.model.denoiser import Denoiser, as_coefficient, guided
 
 from . import losses
 
@@ -15,12 +16,16 @@ from . import losses
 class CodiConfig:
     """The method's choices (README.md 3 and 5).
 
-    `L` grid points `gap` timesteps apart, t = gap k - 1; `weight` is lambda, `target_decay` gamma.
+    `weight` is lambda, `distance` what L_g measures with; `guidance` the range of the scale that the target is guided
+    at; `L` grid points `gap` timesteps apart, t = gap k - 1; `target_decay` is gamma.
     """
 
     predictor: Literal["prev", "ddim"] = "prev"
+    ode_model: Literal["online", "ema", "teacher"] = "online"
     loss_space: Literal["eps", "x"] = "eps"
+    distance: Literal["latent", "pixel", "perceptual"] = "latent"
     weight: float = 0.3
+    guidance: tuple[float, float] = (1.0, 1.0)
     L: int = 50
     gap: int = 20
     same_t_per_batch: bool = False
@@ -39,6 +44,31 @@ class Tables:
         return as_coefficient(self.alphas, t, like), as_coefficient(self.sigmas, t, like)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Clean latents x [B, C, h, w] of `picture` [B, 3, H, W] in [-1, 1], the condition image, and the embeddings of the
+    prompt and of the empty prompt [B, T, D]."""
+
+    x: Tensor
+    picture: Tensor
+    condition: Tensor
+    prompt: Tensor
+    empty: Tensor
+
+
+Distance = Callable[[Tensor, Sample], Tensor]  # (x_hat, sample) -> [B]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Who is asked: theta, theta-minus, and the backbone without an adapter."""
+
+    student: Denoiser
+    target: Denoiser
+    teacher: Denoiser
+    distance: Distance
+
+
 def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """(t, s), each [B]: k in 1..L, one stratum per sample or one k for all; s = -1 is the clean end."""
     if config.same_t_per_batch:
@@ -51,44 +81,81 @@ def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> tupl
 
 
 def codi_loss(
-    student: Denoiser,
-    target: Denoiser,
-    tables: Tables,
-    x: Tensor,
-    prompt: Tensor,
-    condition: Tensor,
-    config: CodiConfig,
-    rng: torch.Generator,
+    models: Models, tables: Tables, sample: Sample, config: CodiConfig, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """L_c + lambda L_g for clean latents x [B, C, h, w], prompt [B, T, D] and condition image; and its parts.
-
-    No gradient reaches z_s, the target's estimates or the data.
-    """
+    """L_c + lambda L_g, and its parts. No gradient reaches z_s, the target's estimates or the data."""
+    x = sample.x
     t, s = draw_timesteps(len(x), config, rng)
     eps = torch.randn(x.shape, generator=rng, device=x.device)
-    alpha_t, sigma_t = tables.at(t, x)
-    alpha_s, sigma_s = tables.at(s, x)
-    z_t = losses.diffuse(x, eps, alpha_t, sigma_t)
-    x_t, eps_t = student.x_eps(z_t, t, alpha_t, sigma_t, prompt, student.embed_condition(condition))
+    at_t, at_s = tables.at(t, x), tables.at(s, x)
+    z_t = losses.diffuse(x, eps, *at_t)
+    x_t, eps_t = estimate(models.student, z_t, t, at_t, sample)
     with torch.no_grad():
-        noise = eps if config.predictor == "prev" else eps_t
-        z_s = losses.next_latent(x_t, noise, alpha_s, sigma_s)
-        x_s, eps_s = target.x_eps(z_s, s.clamp(min=0), alpha_s, sigma_s, prompt, target.embed_condition(condition))
-    clean = s < 0
-    consistent_x = losses.consistency_x(
-        x_t, torch.where(clean[:, None, None, None], x, x_s)
-    )  # at s = -1 the target is the data
-    consistent = (
-        consistent_x
-        if config.loss_space == "x"
-        else torch.where(clean, consistent_x, losses.consistency_eps(eps_t, eps_s))
-    )
-    guided = losses.guidance(x_t, x)
+        x_ode, eps_ode = ode_estimate(models, z_t, t, at_t, sample, (x_t, eps_t), config)
+        z_s = losses.next_latent(x_ode, eps if config.predictor == "prev" else eps_ode, *at_s)
+        x_s, eps_s = target_estimate(models.target, z_s, s.clamp(min=0), at_s, sample, config, rng)
+    clean = s < 0  # there the target is the data: eps has no meaning where sigma is 0
+    consistent_x = losses.consistency_x(x_t, torch.where(clean[:, None, None, None], x, x_s))
+    consistent_eps = losses.consistency_eps(eps_t, eps_s)
+    consistent = torch.where(clean, consistent_x, consistent_eps) if config.loss_space == "eps" else consistent_x
+    guided_by = models.distance(x_t, sample)
     noisy = t > tables.alphas.numel() // 2
     parts = {
         "consistency": consistent.mean(),
-        "guidance": guided.mean(),
-        "guidance_noisy": guided[noisy].mean(),
-        "guidance_clean": guided[~noisy].mean(),
+        "guidance": guided_by.mean(),
+        "guidance_noisy": guided_by[noisy].mean(),
+        "guidance_clean": guided_by[~noisy].mean(),
     }
-    return (consistent + config.weight * guided).mean(), parts
+    return (consistent + config.weight * guided_by).mean(), parts
+
+
+Coefficients = tuple[Tensor, Tensor]  # alpha, sigma
+Estimate = tuple[Tensor, Tensor]  # x_hat, eps_hat
+
+
+def estimate(model: Denoiser, z: Tensor, t: Tensor, at: Coefficients, sample: Sample) -> Estimate:
+    """The adapted model's estimates at (z, t), for the sample's own prompt."""
+    return model.x_eps(z, t, *at, sample.prompt, model.embed_condition(sample.condition))
+
+
+def ode_estimate(
+    models: Models, z: Tensor, t: Tensor, at: Coefficients, sample: Sample, online: Estimate, config: CodiConfig
+) -> Estimate:
+    """The estimates that take z_t to z_s (README.md 3, step 3): the student's own, the target network's, or those of
+    the backbone, which sees no condition."""
+    match config.ode_model:
+        case "online":
+            return online
+        case "ema":
+            return estimate(models.target, z, t, at, sample)
+        case "teacher":
+            return models.teacher.x_eps(z, t, *at, sample.prompt, None)
+
+
+def target_estimate(
+    model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sample: Sample, config: CodiConfig, rng: torch.Generator
+) -> Estimate:
+    """The target network's estimates, guided away from the empty prompt by a scale drawn per sample.
+
+    Only the target is guided. The student cannot see the scale, so it learns the mean of what guidance makes of its
+    own prediction; L_g on a guided student would train the guidance away (README.md 3, step 4).
+    """
+    embedded = model.embed_condition(sample.condition)
+    prompted = model.x_eps(z, s, *at, sample.prompt, embedded)
+    low, high = config.guidance
+    if low == high == 1:
+        return prompted
+    scale = (low + (high - low) * torch.rand(len(z), generator=rng, device=z.device))[:, None, None, None]
+    plain = model.x_eps(z, s, *at, sample.empty, embedded)
+    return guided(prompted[0], plain[0], scale), guided(prompted[1], plain[1], scale)
+
+
+def advice(config: CodiConfig) -> str | None:
+    """A warning for settings that are known to diverge, with the knob to turn (README.md 3)."""
+    own_error = config.predictor == "prev" and config.loss_space == "x" and config.ode_model == "online"
+    if own_error and config.weight < 1:
+        return (
+            f"predictor prev with loss_space x, ode_model online and weight {config.weight:g} feeds the model its own "
+            "full error without an anchor and tends to diverge: set ode_model to teacher, or weight to 1"
+        )
+    return None

@@ -1,10 +1,11 @@
 """CoDi adapters: a diffusers `ControlNetModel` and, in `codi_adapter.json` beside it, the facts of its training."""
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
@@ -18,24 +19,30 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself."""
+    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself. `unet` takes the
+    backbone's place where the two were trained together."""
 
     folder: Path
     net: ControlNetModel
     facts: AdapterSpec | None
+    unet: UNet2DConditionModel | None = None
 
 
 def load(folder: Path) -> Adapter:
     """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
     facts = read_facts(folder)
-    if facts is None or not facts.trunk:
-        return Adapter(folder, load_part(ControlNetModel, folder), facts)
+    net = _load_with_trunk(folder, facts.trunk) if facts and facts.trunk else load_part(ControlNetModel, folder)
+    unet = load_part(UNet2DConditionModel, folder / "unet") if (folder / "unet").is_dir() else None
+    return Adapter(folder, net, facts, unet)
+
+
+def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
     try:
-        net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), facts.trunk)
+        net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), blocks)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, RuntimeError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {error}") from error
-    return Adapter(folder, net.float().eval().requires_grad_(False), facts)
+    return net.float().eval().requires_grad_(False)
 
 
 def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> None:
@@ -70,8 +77,10 @@ def read_facts(folder: Path) -> AdapterSpec | None:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
 
 
-def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
+def save(net: ControlNetModel, facts: AdapterSpec, folder: Path, unet: UNet2DConditionModel | None = None) -> None:
     """Write an adapter folder with fp16 weights; without a trunk, diffusers loads it as a plain ControlNet."""
+    if unet is not None:
+        copy.deepcopy(unet).half().save_pretrained(folder / "unet")
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
     save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / WEIGHTS)

@@ -7,6 +7,8 @@ from diffusers import ControlNetModel
 
 from codi_export import registry
 from codi_export.model import adapter
+from codi_export.recipe import prepare
+from codi_export.spec import BuildSpec
 from distill.codi import AdapterConfig, CodiJob
 from distill.config import DataConfig, TrainConfig
 from distill.step import CodiConfig
@@ -50,10 +52,27 @@ def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
         torch.equal(a, b) for a, b in zip(unbroken.state_dict().values(), resumed.state_dict().values(), strict=True)
     )
 
-    job.save(resumed, tmp_path / "sr")  # type: ignore[arg-type]
+    job.save(resumed, tmp_path / "sr")
     assert ControlNetModel.from_pretrained(tmp_path / "sr").config.conditioning_channels == 3 * 16 + 4
     facts = adapter.read_facts(tmp_path / "sr")
     assert facts is not None and facts.task == "sr" and facts.timesteps["2"] == (999, 239)
+
+
+def test_full_mode_saves_its_u_net_and_builds_with_it(pack: Path, toy_backbone: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = AdapterConfig(mode="full", width=16, trunk=1, attention=False)
+    job = CodiJob(registry.get("tasks", "sr"), shape, CodiConfig(target_decay=0.5), DATA, pack, toy_backbone)
+    config = TrainConfig(steps=2, batch_size=2, warmup=1, learning_rate=1e-2, validate_every=100)
+    average = train(job, config, tmp_path / "run")
+    job.save(average, tmp_path / "sr")
+    loaded = adapter.load(tmp_path / "sr")
+    assert loaded.unet is not None and average.unet is not None
+    kept = zip(loaded.unet.parameters(), average.unet.parameters(), strict=True)
+    assert all(torch.equal(p, q.half().float()) for p, q in kept)
+    recipe = prepare(BuildSpec("sr", (1,), model=str(toy_backbone), adapter=str(tmp_path / "sr")))
+    name, moved = next(iter(loaded.unet.named_parameters()))
+    assert torch.equal(recipe.backbone.unet.get_parameter(name), moved)
+    assert not torch.equal(job.backbone.unet.get_parameter(name), moved), "the frozen backbone is another"
 
 
 def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:

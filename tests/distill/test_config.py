@@ -36,6 +36,11 @@ def test_a_typo_is_an_error_that_lists_the_known_keys() -> None:
         config.record(TrainConfig, {"steps_": 3})
 
 
+def test_a_word_that_a_setting_does_not_know() -> None:
+    with pytest.raises(CodiError, match=r"predictor = 'prevv': expected one of prev, ddim"):
+        config.record(CodiConfig, {"predictor": "prevv"})
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("= 3")
     with pytest.raises(CodiError, match=r"a\.toml"):

@@ -1,13 +1,30 @@
+"""One micro-batch: who is asked what, and where gradients go."""
+
+import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from codi_export.model import adapter, backbone
 from codi_export.model.denoiser import Denoiser, tables
+from distill import distances
 from distill.ema import Ema
-from distill.step import CodiConfig, Tables, codi_loss, draw_timesteps
+from distill.step import (
+    CodiConfig,
+    Models,
+    Sample,
+    Tables,
+    advice,
+    codi_loss,
+    draw_timesteps,
+    estimate,
+    ode_estimate,
+    target_estimate,
+)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -21,47 +38,115 @@ def test_timesteps_lie_on_the_trailing_grid(shared: bool) -> None:
     assert all((len(t.unique()) == 1) is shared for t, _ in drawn)
 
 
-def _parts(toy_backbone: Path) -> tuple[backbone.Backbone, Denoiser, Denoiser, Tables]:
+def _parts(toy_backbone: Path, full: bool = False) -> tuple[backbone.Backbone, Models, Tables]:
     loaded = backbone.load(toy_backbone)
-    net = adapter.new(loaded, "unshuffled", 16)
-    target = Ema(net, lambda _: 0.9).average
-    student, follower = (Denoiser(loaded.unet, part, loaded.prediction_type) for part in (net, target))
-    return loaded, student, follower, Tables(*tables(loaded.alphas, loaded.sigmas))
+    module = nn.ModuleDict({"net": adapter.new(loaded, "unshuffled", 16, trunk=1)})
+    if full:
+        module["unet"] = copy.deepcopy(loaded.unet).requires_grad_(True)
+    target = Ema(module, lambda _: 0.9).average
+    student, follower = (
+        Denoiser(part["unet"] if full else loaded.unet, part["net"], loaded.prediction_type)  # type: ignore[arg-type]
+        for part in (module, target)
+    )
+    models = Models(student, follower, Denoiser(loaded.unet, None, loaded.prediction_type), distances.latent)
+    return loaded, models, Tables(*tables(loaded.alphas, loaded.sigmas))
 
 
-def _inputs(loaded: backbone.Backbone, batch: int = 6) -> tuple[Tensor, Tensor, Tensor]:
+def _sample(loaded: backbone.Backbone, batch: int = 6) -> Sample:
     rng = torch.Generator().manual_seed(3)
     x = torch.randn(batch, loaded.latent_channels, 8, 8, generator=rng)
     width = loaded.unet.config.cross_attention_dim
     condition = torch.rand(batch, 3 * loaded.latent_factor**2 + loaded.latent_channels, 8, 8, generator=rng)
-    return x, torch.randn(batch, 6, width, generator=rng), condition
+    prompt, empty = torch.randn(2, batch, 6, width, generator=rng)
+    picture = torch.rand(batch, 3, 32, 32, generator=rng) * 2 - 1
+    return Sample(x, picture, condition, prompt, empty)
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("predictor", ["prev", "ddim"])
 @pytest.mark.parametrize("space", ["eps", "x"])
-def test_the_gradient_reaches_the_adapter_through_the_backbone_and_nothing_else(
-    toy_backbone: Path, predictor: str, space: str
+@pytest.mark.parametrize("ode", ["online", "ema", "teacher"])
+def test_the_gradient_reaches_what_is_trained_and_nothing_else(
+    toy_backbone: Path, full: bool, predictor: str, space: str, ode: str
 ) -> None:
-    loaded, student, target, table = _parts(toy_backbone)
-    config = CodiConfig(predictor=predictor, loss_space=space)  # type: ignore[arg-type]
-    loss, parts = codi_loss(student, target, table, *_inputs(loaded), config, torch.Generator().manual_seed(0))
+    """The adapter's comes through the U-Net: only its zero convolutions have one at first."""
+    loaded, models, table = _parts(toy_backbone, full)
+    config = CodiConfig(predictor=predictor, loss_space=space, ode_model=ode)  # type: ignore[arg-type]
+    loss, parts = codi_loss(models, table, _sample(loaded), config, torch.Generator().manual_seed(0))
     loss.backward()
     assert torch.isfinite(loss) and all(value == value for name, value in parts.items() if "_" not in name)
-    zero_convolutions = [
-        p for name, p in student.adapter.named_parameters() if name.startswith("controlnet_down_blocks")
-    ]  # type: ignore[union-attr]
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in zero_convolutions)
-    assert all(
-        p.grad is None for p in [*loaded.unet.parameters(), *loaded.vae.parameters(), *target.adapter.parameters()]
-    )  # type: ignore[union-attr]
+    net, unet = models.student.adapter, models.student.unet
+    assert net is not None and models.target.adapter is not None
+    silent = [p for name, p in net.named_parameters() if name.startswith("controlnet_down_blocks")]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in silent)
+    if full:
+        assert all(p.grad is not None for p in unet.parameters())
+    frozen = [loaded.unet, loaded.vae, models.target.adapter, models.target.unet]
+    assert all(p.grad is None for module in frozen for p in module.parameters())
 
 
-def test_an_untrained_adapter_changes_nothing(toy_backbone: Path) -> None:
-    loaded, student, _, _ = _parts(toy_backbone)
-    x, prompt, condition = _inputs(loaded)
-    t = torch.full((len(x),), 499)
-    adapted = student.predict(x, t, prompt, student.embed_condition(condition))
-    assert torch.equal(adapted, loaded.unet(x, t, prompt, return_dict=False)[0])
+def test_who_is_asked_for_the_next_latent(toy_backbone: Path) -> None:
+    """A teacher sees neither adapter nor condition, so what it says does not change while the adapter learns."""
+    loaded, models, _ = _parts(toy_backbone)
+    sample = _sample(loaded)
+    z, t = sample.x, torch.full((6,), 499)
+    at = torch.tensor(0.6), torch.tensor(0.8)
+    assert models.student.adapter is not None
+    for p in models.student.adapter.parameters():
+        nn.init.normal_(p, std=0.1)
+    with torch.no_grad():
+        online = estimate(models.student, z, t, at, sample)
+        asked = {
+            ode: ode_estimate(models, z, t, at, sample, online, CodiConfig(ode_model=ode))  # type: ignore[arg-type]
+            for ode in ("online", "ema", "teacher")
+        }
+        bare = models.teacher.x_eps(z, t, *at, sample.prompt, None)
+    assert asked["online"] is online
+    assert torch.equal(asked["teacher"][0], bare[0])
+    torch.testing.assert_close(asked["ema"][0], bare[0])  # the average of an untrained adapter is silent
+    assert not torch.allclose(online[0], bare[0])
+
+
+def test_guidance_leads_away_from_the_empty_prompt(toy_backbone: Path) -> None:
+    """u + w (c - u), in this order: at w = 2 the estimate lies as far beyond c as u lies before it."""
+    loaded, models, _ = _parts(toy_backbone)
+    sample = _sample(loaded)
+    z, s = sample.x, torch.full((6,), 479)
+    at = torch.tensor(0.6), torch.tensor(0.8)
+    with torch.no_grad():
+        plain, doubled = (
+            target_estimate(models.target, z, s, at, sample, CodiConfig(guidance=(w, w)), torch.Generator())
+            for w in (1.0, 2.0)
+        )
+        empty = replace(sample, prompt=sample.empty)
+        unprompted = estimate(models.target, z, s, at, empty)
+    for c, u, w2 in zip(plain, unprompted, doubled, strict=True):
+        assert (c - u).abs().max() > 1e-3
+        torch.testing.assert_close(w2, 2 * c - u)
+
+
+@pytest.mark.parametrize("distance", ["latent", "pixel"])
+def test_the_guidance_term_may_be_measured_elsewhere(toy_backbone: Path, distance: str) -> None:
+    loaded, models, table = _parts(toy_backbone)
+    sample = _sample(loaded)
+    models = replace(models, distance=distances.make(distance, loaded.vae))
+    loss, _ = codi_loss(models, table, sample, CodiConfig(distance=distance), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    loss.backward()
+    wanted = loaded.vae.decode(sample.x).sample - sample.picture if distance == "pixel" else sample.x - sample.x
+    measured = models.distance(sample.x, sample)
+    torch.testing.assert_close(measured, wanted.square().mean(dim=(1, 2, 3)))
+
+
+def test_what_is_known_to_diverge_is_said() -> None:
+    own_error = CodiConfig(predictor="prev", loss_space="x", weight=0.3)
+    assert "tends to diverge" in (advice(own_error) or "")
+    calm: list[dict[str, Any]] = [
+        {"weight": 1.0},
+        {"ode_model": "teacher"},
+        {"predictor": "ddim"},
+        {"loss_space": "eps"},
+    ]
+    assert not any(advice(replace(own_error, **change)) for change in calm)
 
 
 class _Oracle(Denoiser):
@@ -83,18 +168,19 @@ class _Oracle(Denoiser):
 @pytest.mark.parametrize("predictor", ["prev", "ddim"])
 @pytest.mark.parametrize("space", ["eps", "x"])
 def test_a_denoiser_that_knows_the_data_has_no_loss(toy_backbone: Path, predictor: str, space: str) -> None:
-    loaded, _, _, table = _parts(toy_backbone)
-    x, prompt, condition = _inputs(loaded, batch=50)
-    oracle = _Oracle(x)
+    loaded, models, table = _parts(toy_backbone)
+    sample = _sample(loaded, batch=50)
+    oracle = _Oracle(sample.x)
     config = CodiConfig(predictor=predictor, loss_space=space, weight=1.0)  # type: ignore[arg-type]
-    loss, _ = codi_loss(oracle, oracle, table, x, prompt, condition, config, torch.Generator().manual_seed(0))
+    knowing = replace(models, student=oracle, target=oracle)
+    loss, _ = codi_loss(knowing, table, sample, config, torch.Generator().manual_seed(0))
     assert loss.item() < 1e-9  # float32 rounding of (z - alpha x) / sigma
 
 
 def test_at_the_clean_end_the_target_is_the_data(toy_backbone: Path) -> None:
     """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition."""
-    loaded, student, target, table = _parts(toy_backbone)
+    loaded, models, table = _parts(toy_backbone)
     config = CodiConfig(L=1, weight=0.0, loss_space="x")  # only k = 1: t = 19, s = -1
-    loss, parts = codi_loss(student, target, table, *_inputs(loaded), config, torch.Generator().manual_seed(0))
+    loss, parts = codi_loss(models, table, _sample(loaded), config, torch.Generator().manual_seed(0))
     assert parts["consistency"].item() == pytest.approx(parts["guidance"].item())
     assert loss.item() == pytest.approx(parts["guidance"].item()) and loss.item() > 0
