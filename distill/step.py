@@ -17,7 +17,8 @@ class CodiConfig:
     """The method's choices (README.md 3 and 5).
 
     `weight` is lambda, `distance` what L_g measures with; `guidance` the range of the scale that the target is guided
-    at; `L` grid points `gap` timesteps apart, t = gap k - 1; `target_decay` is gamma.
+    at; `L` grid points `gap` timesteps apart, t = gap k - 1, drawn with a density that grows as k^(noise_bias - 1): 1
+    is even, more favours the noisy end, where sampling in few steps begins; `target_decay` is gamma.
     """
 
     predictor: Literal["prev", "ddim"] = "prev"
@@ -28,6 +29,7 @@ class CodiConfig:
     guidance: tuple[float, float] = (1.0, 1.0)
     L: int = 50
     gap: int = 20
+    noise_bias: float = 1.0
     same_t_per_batch: bool = False
     target_decay: float = 0.99
 
@@ -90,12 +92,10 @@ def draw(x: Tensor, config: CodiConfig, rng: torch.Generator) -> Draw:
 
 def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> Tensor:
     """gap k - 1 [B] with k in 1..L, one stratum per sample or one k for all."""
-    if config.same_t_per_batch:
-        k = torch.randint(1, config.L + 1, (1,), generator=rng, device=rng.device).expand(count)
-    else:
-        place = (torch.arange(count, device=rng.device) + torch.rand(count, generator=rng, device=rng.device)) / count
-        k = 1 + (place * config.L).long().clamp(max=config.L - 1)
-    return config.gap * k - 1
+    strata = 1 if config.same_t_per_batch else count
+    place = (torch.arange(strata, device=rng.device) + torch.rand(strata, generator=rng, device=rng.device)) / strata
+    k = 1 + (place ** (1 / config.noise_bias) * config.L).long().clamp(max=config.L - 1)
+    return (config.gap * k - 1).expand(count)
 
 
 def codi_loss(

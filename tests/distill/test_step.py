@@ -38,6 +38,14 @@ def test_timesteps_lie_on_the_trailing_grid(shared: bool) -> None:
     assert all((len(one.t.unique()) == 1) is shared for one in drawn)
 
 
+def test_a_bias_favours_the_noisy_end() -> None:
+    """Density 2k / L^2: the upper half of the grid gets three quarters, and every point some."""
+    config, rng = CodiConfig(noise_bias=2.0), torch.Generator().manual_seed(0)
+    ts = draw(torch.zeros(100_000, 1, 1, 1), config, rng).t
+    assert set(ts.tolist()) == set(range(19, 1000, 20))
+    assert (ts > 499).float().mean().item() == pytest.approx(0.75, abs=1e-3)
+
+
 def _parts(toy_backbone: Path, full: bool = False) -> tuple[backbone.Backbone, Models, Tables]:
     loaded = backbone.load(toy_backbone)
     module = nn.ModuleDict({"net": adapter.new(loaded, "unshuffled", 16, trunk=1)})
