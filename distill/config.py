@@ -50,6 +50,7 @@ class TrainConfig:
     save_every: int = 200
     validate_every: int = 500
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    tensorboard: bool = False
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 All randomness of a step is drawn from (seed, step, process), so a resumed run needs no generator state.
 """
 
-import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import checkpoint
+from . import board, checkpoint, diagnostics, history, page
 from .config import TrainConfig
 from .ema import Ema, saved_decay
 
@@ -70,12 +70,13 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
             if run.leads and done % config.log_every == 0:
                 bar.set_postfix(run.log(done, row()))
             if run.leads and done % config.validate_every == 0:
-                run.log(done, job.validate(run.ema.average, folder / f"grid-{done:06d}.png"))
+                run.validate(done, f"grid-{done:06d}.png")
             if run.leads and done % config.save_every == 0:
                 run.save(done)
     if run.leads:
         run.save(step)
-        run.log(step, job.validate(run.ema.average, folder / "grid.png"))
+        run.validate(step, "grid.png")
+        page.make(folder)
     return run.ema.average
 
 
@@ -91,6 +92,7 @@ class Run(Generic[M]):
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
         self.module, self.optimizer = self.accelerator.prepare(job.module, optimizer)
         self.ema.average.to(self.accelerator.device)
+        self.board = board.make(folder, config.tensorboard and self.leads)
         self.start, spent = self._resume()
         self.clock = time.monotonic() - spent
 
@@ -125,10 +127,21 @@ class Run(Generic[M]):
     def log(self, step: int, row: dict[str, float]) -> dict[str, float]:
         """Append a line to the log; returns the row, rounded. A part that no sample had is NaN and is left out."""
         rounded = {name: float(f"{value:.5g}") for name, value in row.items() if not math.isnan(value)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "seconds": round(self.elapsed(), 1), **rounded}) + "\n")
+        self._append(step, rounded)
         return rounded
+
+    def _append(self, step: int, row: history.Row) -> None:
+        history.append(self.folder, {"step": step, "seconds": round(self.elapsed(), 1), **row})
+        self.board(step, row)
+
+    def validate(self, step: int, grid: str) -> None:
+        """Score the average, draw the grid, and say which failure signatures show for the first time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scores = self.job.validate(self.ema.average, self.folder / grid)
+        self.log(step, {**scores, **diagnostics.of_history(history.read(self.folder))})
+        for signature, warning in diagnostics.Watch().new(history.read(self.folder)).items():
+            self._append(step, {"signature": signature, "warning": warning})
+            tqdm.write(f"warning: step {step}: {warning}", file=sys.stderr)
 
     def save(self, step: int) -> None:
         """Write the state after `step` steps."""
