@@ -18,6 +18,7 @@ class ErrorCode(str, Enum):
     NEWER_SCHEMA = "newer-schema"
     BAD_MODEL = "bad-model"
     BAD_DATA = "bad-data"
+    DIVERGED = "diverged"
     PARITY = "parity"
     BACKEND = "backend"
 

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderDC
 from torch import Tensor, nn
 
-from .config import DataConfig
+from .config import DataConfig, settings
 from .data import crops, pictures
 from .data.tensors import centre, save_picture, to_signed
 from .pca_start import start_from_pca
@@ -102,6 +102,10 @@ class AutoencoderJob:
 
     def stepped(self, module: Code, step: int) -> None:
         """Nothing follows the module here."""
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
+        return settings(autoencoder=self.config, data=self.data)
 
     def state(self) -> dict[str, Any]:
         """Nothing beside the module."""

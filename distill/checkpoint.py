@@ -6,15 +6,28 @@ from typing import Any
 
 import torch
 
+from codi_export.errors import CodiError, ErrorCode
+
 NAME = "state.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state`: tensors, numbers, strings, dicts of them. A kill at any moment leaves the old file or the new."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `state`: tensors, numbers, strings, dicts of them. A kill at any moment leaves the old file or the new.
+
+    Raises CodiError (write-failed), the old file kept, when the disk will not take it.
+    """
     temporary = folder / f".{NAME}.{os.getpid()}"
-    torch.save(state, temporary)
-    temporary.replace(folder / NAME)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        temporary.replace(folder / NAME)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError of its own writer
+        temporary.unlink(missing_ok=True)
+        raise CodiError(
+            ErrorCode.WRITE_FAILED,
+            f"cannot write {folder / NAME}: {error}",
+            "the state saved before is untouched; make room and run the command again",
+        ) from error
 
 
 def load(folder: Path) -> dict[str, Any] | None:

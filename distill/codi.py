@@ -18,11 +18,11 @@ from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
 from . import diagnostics, distances
-from .config import DataConfig
+from .config import DataConfig, settings
 from .data import crops, degrade, pictures
 from .data.tensors import centre, save_picture, to_signed
 from .ema import Ema
-from .step import CodiConfig, Models, Sample, Tables, codi_loss
+from .step import CodiConfig, Draw, Models, Sample, Tables, codi_loss, draw
 from .trainer import Batch
 
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
@@ -94,11 +94,19 @@ class CodiJob:
         teacher = Denoiser(self.backbone.unet.to(rng.device), None, self.backbone.prediction_type)
         target = self._denoiser(self.target.average.to(rng.device))
         models = Models(self._denoiser(module), target, teacher, self.distance)
-        return codi_loss(models, self.tables, sample, self.method, rng)
+        return codi_loss(models, self.tables, sample, self.draw(x, rng), self.method)
+
+    def draw(self, x: Tensor, rng: torch.Generator) -> Draw:
+        """Timesteps and noise for latents x."""
+        return draw(x, self.method, rng)
 
     def stepped(self, module: Adapted, step: int) -> None:
         """The target network follows the adapter."""
         self.target.update(module, step)
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
+        return settings(adapter=self.config, method=self.method, data=self.data)
 
     def state(self) -> dict[str, Any]:
         """The target network."""

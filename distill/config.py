@@ -1,5 +1,6 @@
 """One TOML file a run. A table per record; an unknown key is an error, so a typo never trains the wrong thing."""
 
+import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +35,14 @@ class DataConfig:
 class TrainConfig:
     """The optimiser and its schedule. With `seconds` the run ends at whichever comes first, and the learning rate
     follows the larger of the two fractions; without it a resumed run repeats an unbroken one bit for bit.
+
+    A step takes `accumulate` batches of `batch_size` in every process.
     """
 
     steps: int
     seconds: float = 0.0
     batch_size: int = 16
+    accumulate: int = 1
     learning_rate: float = 3e-4
     final_learning_rate: float = 1e-5
     warmup: int = 200
@@ -73,3 +77,23 @@ def record(kind: type[T], table: dict[str, Any]) -> T:
         if words and value not in words:
             raise CodiError(ErrorCode.BAD_OPTION, f"{key} = {value!r}: expected one of {', '.join(words)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+
+
+BUDGET = (
+    "steps",
+    "seconds",
+    "log_every",
+    "save_every",
+    "validate_every",
+    "tensorboard",
+)  # may differ when a run is resumed
+
+
+def settings(**records: Any) -> dict[str, Any]:
+    """Every setting of the dataclasses by dotted name, without the budget: what a resumed run must have in common."""
+    return {
+        f"{name}.{key}": value
+        for name, kept in records.items()
+        for key, value in dataclasses.asdict(kept).items()
+        if key not in BUDGET
+    }

@@ -113,7 +113,7 @@ SIGNATURES = {
     "loss_variance": Signature(
         STEADY,
         "the loss jumps by more than its own size, so that progress is slow",
-        "raise [train] batch_size, or lower learning_rate",
+        "raise [train] batch_size or accumulate, or lower learning_rate",
     ),
     "drift": Signature(
         STEADY,

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
 
@@ -123,7 +124,7 @@ def _run(candidate: Candidate, tiles: Sequence[Tile], inputs: Sequence[Pixels]) 
     sources = inputs if candidate.reads == "input" else [tile.pixels for tile in tiles]
     candidate.run(sources[0])
     outputs, seconds = [], []
-    for source in sources:
+    for source in tqdm(sources, candidate.name, leave=False, disable=None):
         start = time.perf_counter()
         outputs.append(candidate.run(source))
         seconds.append(time.perf_counter() - start)
@@ -156,7 +157,7 @@ def _perceptual_distances(outputs: Sequence[Pixels], originals: Pixels) -> Float
     """Tile by tile, so that the features of an original serve all candidates.  # [candidates, tiles]"""
     network = HedVgg()
     distances = np.empty((len(outputs), len(originals)))
-    for tile, original in enumerate(originals):
+    for tile, original in enumerate(tqdm(originals, "perceptual distance", leave=False, disable=None)):
         reference = perceptual_features(network, original)
         for i, pictures in enumerate(outputs):
             features = perceptual_features(network, pictures[tile])

@@ -19,7 +19,7 @@ from codi_export.model import prediction
 from codi_export.model.denoiser import as_coefficient
 
 from . import text
-from .config import DataConfig
+from .config import DataConfig, settings
 from .data import crops, pictures
 from .data.tensors import save_picture, to_signed
 from .trainer import Batch
@@ -72,7 +72,7 @@ class BackboneJob:
     def __init__(
         self, config: BackboneConfig, words: text.TextConfig, data: DataConfig, folder: Path, vae: Path
     ) -> None:
-        self.config, self.data = config, data
+        self.config, self.words, self.data = config, words, data
         photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
         scenes, held_out_scenes = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
         self.photos, self.scenes, self.held_out = photos, scenes, held_out_scenes[:4] + self.held_out[:4]
@@ -121,6 +121,10 @@ class BackboneJob:
 
     def stepped(self, module: TextToImage, step: int) -> None:
         """Nothing follows the module here."""
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
+        return settings(backbone=self.config, text=self.words, data=self.data)
 
     def state(self) -> dict[str, Any]:
         """Nothing beside the module."""

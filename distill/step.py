@@ -17,7 +17,8 @@ class CodiConfig:
     """The method's choices (README.md 3 and 5).
 
     `weight` is lambda, `distance` what L_g measures with; `guidance` the range of the scale that the target is guided
-    at; `L` grid points `gap` timesteps apart, t = gap k - 1; `target_decay` is gamma.
+    at; `L` grid points `gap` timesteps apart, t = gap k - 1, drawn with a density that grows as k^(noise_bias - 1): 1
+    is even, more favours the noisy end, where sampling in few steps begins; `target_decay` is gamma.
     """
 
     predictor: Literal["prev", "ddim"] = "prev"
@@ -28,6 +29,7 @@ class CodiConfig:
     guidance: tuple[float, float] = (1.0, 1.0)
     L: int = 50
     gap: int = 20
+    noise_bias: float = 1.0
     same_t_per_batch: bool = False
     target_decay: float = 0.99
 
@@ -69,31 +71,45 @@ class Models:
     distance: Distance
 
 
-def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(t, s), each [B]: k in 1..L, one stratum per sample or one k for all; s = -1 is the clean end."""
-    if config.same_t_per_batch:
-        k = torch.randint(1, config.L + 1, (1,), generator=rng, device=rng.device).expand(count)
-    else:
-        place = (torch.arange(count, device=rng.device) + torch.rand(count, generator=rng, device=rng.device)) / count
-        k = 1 + (place * config.L).long().clamp(max=config.L - 1)
-    t = config.gap * k - 1
-    return t, t - config.gap
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What chance decides: timesteps t and s [B] (s = -1 is the clean end), noise [B, C, h, w], guidance scale [B]."""
+
+    t: Tensor
+    s: Tensor
+    eps: Tensor
+    scale: Tensor
+
+
+def draw(x: Tensor, config: CodiConfig, rng: torch.Generator) -> Draw:
+    """A draw for latents like x [B, C, h, w]."""
+    t = draw_timesteps(len(x), config, rng)
+    eps = torch.randn(x.shape, generator=rng, device=x.device)
+    low, high = config.guidance
+    scale = low + (high - low) * torch.rand(len(x), generator=rng, device=x.device)
+    return Draw(t, t - config.gap, eps, scale)
+
+
+def draw_timesteps(count: int, config: CodiConfig, rng: torch.Generator) -> Tensor:
+    """gap k - 1 [B] with k in 1..L, one stratum per sample or one k for all."""
+    strata = 1 if config.same_t_per_batch else count
+    place = (torch.arange(strata, device=rng.device) + torch.rand(strata, generator=rng, device=rng.device)) / strata
+    k = 1 + (place ** (1 / config.noise_bias) * config.L).long().clamp(max=config.L - 1)
+    return (config.gap * k - 1).expand(count)
 
 
 def codi_loss(
-    models: Models, tables: Tables, sample: Sample, config: CodiConfig, rng: torch.Generator
+    models: Models, tables: Tables, sample: Sample, draw: Draw, config: CodiConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_c + lambda L_g, and its parts. No gradient reaches z_s, the target's estimates or the data."""
-    x = sample.x
-    t, s = draw_timesteps(len(x), config, rng)
-    eps = torch.randn(x.shape, generator=rng, device=x.device)
+    x, t, s, eps = sample.x, draw.t, draw.s, draw.eps
     at_t, at_s = tables.at(t, x), tables.at(s, x)
     z_t = losses.diffuse(x, eps, *at_t)
     x_t, eps_t = estimate(models.student, z_t, t, at_t, sample)
     with torch.no_grad():
         x_ode, eps_ode = ode_estimate(models, z_t, t, at_t, sample, (x_t, eps_t), config)
         z_s = losses.next_latent(x_ode, eps if config.predictor == "prev" else eps_ode, *at_s)
-        x_s, eps_s = target_estimate(models.target, z_s, s.clamp(min=0), at_s, sample, config, rng)
+        x_s, eps_s = target_estimate(models.target, z_s, s.clamp(min=0), at_s, sample, draw.scale)
     clean = s < 0  # there the target is the data: eps has no meaning where sigma is 0
     consistent_x = losses.consistency_x(x_t, torch.where(clean[:, None, None, None], x, x_s))
     consistent_eps = losses.consistency_eps(eps_t, eps_s)
@@ -132,22 +148,18 @@ def ode_estimate(
             return models.teacher.x_eps(z, t, *at, sample.prompt, None)
 
 
-def target_estimate(
-    model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sample: Sample, config: CodiConfig, rng: torch.Generator
-) -> Estimate:
-    """The target network's estimates, guided away from the empty prompt by a scale drawn per sample.
+def target_estimate(model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sample: Sample, scale: Tensor) -> Estimate:
+    """The target network's estimates, led away from the empty prompt by `scale` [B]; 1 leaves them alone.
 
     Only the target is guided. The student cannot see the scale, so it learns the mean of what guidance makes of its
     own prediction; L_g on a guided student would train the guidance away (README.md 3, step 4).
     """
     embedded = model.embed_condition(sample.condition)
     prompted = model.x_eps(z, s, *at, sample.prompt, embedded)
-    low, high = config.guidance
-    if low == high == 1:
+    if bool((scale == 1).all()):
         return prompted
-    scale = (low + (high - low) * torch.rand(len(z), generator=rng, device=z.device))[:, None, None, None]
-    plain = model.x_eps(z, s, *at, sample.empty, embedded)
-    return guided(prompted[0], plain[0], scale), guided(prompted[1], plain[1], scale)
+    plain, w = model.x_eps(z, s, *at, sample.empty, embedded), scale[:, None, None, None]
+    return guided(prompted[0], plain[0], w), guided(prompted[1], plain[1], w)
 
 
 def advice(config: CodiConfig) -> str | None:

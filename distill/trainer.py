@@ -6,19 +6,23 @@ All randomness of a step is drawn from (seed, step, process), so a resumed run n
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from codi_export.errors import CodiError, ErrorCode
+
 from . import board, checkpoint, diagnostics, history, page
-from .config import TrainConfig
+from .config import TrainConfig, settings
 from .ema import Ema, saved_decay
 
 Batch = dict[str, Tensor]
@@ -36,6 +40,10 @@ class Job(Protocol[M]):
 
     def loss(self, module: M, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise, and its parts, scalars to log."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
         ...
 
     def stepped(self, module: M, step: int) -> None:
@@ -56,19 +64,23 @@ class Job(Protocol[M]):
 
 
 def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
-    """Train until the budget of `config` is spent; returns the averaged module. A state in `folder` is resumed."""
+    """Train until the budget of `config` is spent; returns the averaged module. A state in `folder` is resumed.
+
+    Raises CodiError (diverged) at the first loss or gradient that is not finite: the last saved state stays;
+    (bad-option) if that state was made with other settings.
+    """
     run = Run(job, config, folder)
     step = run.start
     with tqdm(total=config.steps, initial=step, disable=not run.leads, mininterval=10, dynamic_ncols=True) as bar:
-        for step, batch in _batches(job, config, run.accelerator.process_index, run.start):
-            progress = fraction(config, step, run.elapsed())
+        for step, batches in _batches(job, config, run.accelerator.process_index, run.start):
+            progress = run.progress(step)
             if progress >= 1:
                 break
-            row = run.advance(step, batch, learning_rate(config, step, progress))
+            row = run.advance(step, batches, learning_rate(config, step, progress))
             bar.update()
             done = step + 1
-            if run.leads and done % config.log_every == 0:
-                bar.set_postfix(run.log(done, row()))
+            if done % config.log_every == 0:
+                bar.set_postfix(run.log(done, run.mean(row)))
             if run.leads and done % config.validate_every == 0:
                 run.validate(done, f"grid-{done:06d}.png")
             if run.leads and done % config.save_every == 0:
@@ -78,6 +90,18 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
         run.validate(step, "grid.png")
         page.make(folder)
     return run.ema.average
+
+
+class Loss(nn.Module, Generic[M]):
+    """A job's loss as a module: with several processes, gradients are averaged only for what runs inside `forward`."""
+
+    def __init__(self, job: Job[M]) -> None:
+        super().__init__()
+        self.job = job
+        self.trained = job.module
+
+    def forward(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.job.loss(self.trained, batch, rng)
 
 
 class Run(Generic[M]):
@@ -90,7 +114,7 @@ class Run(Generic[M]):
         trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
         rate, decay = config.learning_rate, config.weight_decay
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
-        self.module, self.optimizer = self.accelerator.prepare(job.module, optimizer)
+        self.loss, self.optimizer = self.accelerator.prepare(Loss(job), optimizer)
         self.ema.average.to(self.accelerator.device)
         self.board = board.make(folder, config.tensorboard and self.leads)
         self.start, spent = self._resume()
@@ -101,33 +125,68 @@ class Run(Generic[M]):
         """Whether this process writes the log, the grids and the state."""
         return bool(self.accelerator.is_main_process)
 
+    @property
+    def module(self) -> M:
+        """What is trained, out of its wrappers."""
+        return self.accelerator.unwrap_model(self.loss).trained  # type: ignore[no-any-return]
+
     def elapsed(self) -> float:
         """Seconds of training, earlier sittings included."""
         return time.monotonic() - self.clock
 
-    def advance(self, step: int, batch: Batch, rate: float) -> Callable[[], dict[str, float]]:
-        """One optimiser step at learning rate `rate`; returns a function that reads the loss, so that a GPU is not
-        made to wait for it."""
+    def progress(self, step: int) -> float:
+        """The share of the budget that is spent, by the first process's clock, so that all end at the same step."""
+        spent = fraction(self.config, step, self.elapsed())
+        if self.accelerator.num_processes > 1:
+            spent = float(broadcast(torch.tensor(spent, device=self.accelerator.device)))
+        return spent
+
+    def advance(self, step: int, batches: Sequence[Batch], rate: float) -> dict[str, Tensor]:
+        """One optimiser step at learning rate `rate`, over the mean of the batches; returns the loss and its parts."""
         accelerator = self.accelerator
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         seed = _seed(self.config.seed, step, accelerator.process_index, 1)
         rng = torch.Generator(accelerator.device).manual_seed(seed)
-        with accelerator.autocast():
-            loss, parts = self.job.loss(self.module, {k: v.to(rng.device) for k, v in batch.items()}, rng)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        rows = []
+        for batch in batches:
+            last = batch is batches[-1]
+            with nullcontext() if last else accelerator.no_sync(self.loss), accelerator.autocast():
+                loss, parts = self.loss({k: v.to(rng.device) for k, v in batch.items()}, rng)
+                self._require_finite("loss", loss, step)
+                accelerator.backward(loss / len(batches))
+            rows.append({"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}})
+        norm = accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        if accelerator.scaler is None:  # a loss scaler looks for overflow itself, and skips the step
+            self._require_finite("gradient", norm, step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        plain = accelerator.unwrap_model(self.module)
-        self.ema.update(plain, step)
-        self.job.stepped(plain, step)
-        return lambda: {"loss": loss.item(), **{name: part.item() for name, part in parts.items()}}
+        self.ema.update(self.module, step)
+        self.job.stepped(self.module, step)
+        return {name: torch.stack([row[name] for row in rows]).nanmean() for name in rows[0]}
+
+    def mean(self, row: dict[str, Tensor]) -> dict[str, float]:
+        """The mean over processes; every one must ask."""
+        if self.accelerator.num_processes > 1:
+            row = self.accelerator.reduce(row, "mean")
+        return {name: value.item() for name, value in row.items()}
+
+    def _require_finite(self, what: str, value: Tensor, step: int) -> None:
+        if not torch.isfinite(value).all():
+            seed = f"seed {self.config.seed}, process {self.accelerator.process_index}"
+            raise CodiError(
+                ErrorCode.DIVERGED,
+                f"the {what} is {value.item()} at step {step} (batch {step} of {seed})",
+                f"the state in {self.folder} is the last one saved before; lower learning_rate, or see the warnings "
+                "of distill/README.md 3",
+            )
 
     def log(self, step: int, row: dict[str, float]) -> dict[str, float]:
-        """Append a line to the log; returns the row, rounded. A part that no sample had is NaN and is left out."""
+        """Append a line to the log (the first process does); returns the row, rounded. A part that no sample had is
+        NaN and is left out."""
         rounded = {name: float(f"{value:.5g}") for name, value in row.items() if not math.isnan(value)}
-        self._append(step, rounded)
+        if self.leads:
+            self._append(step, rounded)
         return rounded
 
     def _append(self, step: int, row: history.Row) -> None:
@@ -145,16 +204,27 @@ class Run(Generic[M]):
 
     def save(self, step: int) -> None:
         """Write the state after `step` steps."""
-        parts = {"module": self.accelerator.unwrap_model(self.module), "average": self.ema.average}
-        state = {name: part.state_dict() for name, part in (parts | {"optimizer": self.optimizer}).items()}
-        checkpoint.save(self.folder, {**state, "job": self.job.state(), "step": step, "elapsed": self.elapsed()})
+        parts = {"module": self.module, "average": self.ema.average, "optimizer": self.optimizer}
+        state = {name: part.state_dict() for name, part in parts.items()}
+        facts = {"settings": self._settings(), "step": step, "elapsed": self.elapsed()}
+        checkpoint.save(self.folder, {**state, "job": self.job.state(), **facts})
+
+    def _settings(self) -> dict[str, Any]:
+        return {**self.job.settings(), **settings(train=self.config)}
 
     def _resume(self) -> tuple[int, float]:
         """(steps done, seconds spent) of the state in the folder, taken over; zeros without one."""
         state = checkpoint.load(self.folder)
         if state is None:
             return 0, 0.0
-        self.accelerator.unwrap_model(self.module).load_state_dict(state["module"])
+        for name, value in self._settings().items():
+            if state["settings"].get(name) != value:
+                raise CodiError(
+                    ErrorCode.BAD_OPTION,
+                    f"the run in {self.folder} has {name} = {state['settings'].get(name)!r}, not {value!r}",
+                    "resume it with its own settings, or give the new run another -o",
+                )
+        self.module.load_state_dict(state["module"])
         self.ema.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.job.restore(state["job"])
@@ -178,14 +248,15 @@ def _seed(seed: int, step: int, process: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, step, process, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, Batch]]:
-    """Batches from step `start` on; the next one is made on a thread while this one trains."""
+def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, list[Batch]]]:
+    """Batches from step `start` on; the next step's are made on a thread while this one trains."""
 
-    def make(step: int) -> Batch:
-        return job.batch(np.random.default_rng(_seed(config.seed, step, process, 0)), config.batch_size)
+    def make(step: int) -> list[Batch]:
+        rng = np.random.default_rng(_seed(config.seed, step, process, 0))
+        return [job.batch(rng, config.batch_size) for _ in range(config.accumulate)]
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, start)
         for step in range(start, config.steps + 1):
-            batch, ahead = ahead.result(), pool.submit(make, step + 1)
-            yield step, batch
+            batches, ahead = ahead.result(), pool.submit(make, step + 1)
+            yield step, batches

@@ -15,12 +15,13 @@ from distill import distances
 from distill.ema import Ema
 from distill.step import (
     CodiConfig,
+    Draw,
     Models,
     Sample,
     Tables,
     advice,
     codi_loss,
-    draw_timesteps,
+    draw,
     estimate,
     ode_estimate,
     target_estimate,
@@ -31,11 +32,18 @@ from distill.step import (
 def test_timesteps_lie_on_the_trailing_grid(shared: bool) -> None:
     config = CodiConfig(same_t_per_batch=shared)
     rng = torch.Generator().manual_seed(0)
-    drawn = [draw_timesteps(25, config, rng) for _ in range(600)]
-    ts = torch.cat([t for t, _ in drawn])
+    drawn = [draw(torch.zeros(25, 1, 1, 1), config, rng) for _ in range(600)]
+    assert set(torch.cat([one.t for one in drawn]).tolist()) == set(range(19, 1000, 20))
+    assert all(torch.equal(one.t - one.s, torch.full_like(one.t, 20)) for one in drawn)
+    assert all((len(one.t.unique()) == 1) is shared for one in drawn)
+
+
+def test_a_bias_favours_the_noisy_end() -> None:
+    """Density 2k / L^2: the upper half of the grid gets three quarters, and every point some."""
+    config, rng = CodiConfig(noise_bias=2.0), torch.Generator().manual_seed(0)
+    ts = draw(torch.zeros(100_000, 1, 1, 1), config, rng).t
     assert set(ts.tolist()) == set(range(19, 1000, 20))
-    assert all(torch.equal(t - s, torch.full_like(t, 20)) for t, s in drawn)
-    assert all((len(t.unique()) == 1) is shared for t, _ in drawn)
+    assert (ts > 499).float().mean().item() == pytest.approx(0.75, abs=1e-3)
 
 
 def _parts(toy_backbone: Path, full: bool = False) -> tuple[backbone.Backbone, Models, Tables]:
@@ -62,6 +70,10 @@ def _sample(loaded: backbone.Backbone, batch: int = 6) -> Sample:
     return Sample(x, picture, condition, prompt, empty)
 
 
+def _drawn(sample: Sample, config: CodiConfig) -> tuple[Sample, Draw]:
+    return sample, draw(sample.x, config, torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("predictor", ["prev", "ddim"])
 @pytest.mark.parametrize("space", ["eps", "x"])
@@ -72,7 +84,7 @@ def test_the_gradient_reaches_what_is_trained_and_nothing_else(
     """The adapter's comes through the U-Net: only its zero convolutions have one at first."""
     loaded, models, table = _parts(toy_backbone, full)
     config = CodiConfig(predictor=predictor, loss_space=space, ode_model=ode)  # type: ignore[arg-type]
-    loss, parts = codi_loss(models, table, _sample(loaded), config, torch.Generator().manual_seed(0))
+    loss, parts = codi_loss(models, table, *_drawn(_sample(loaded), config), config)
     loss.backward()
     assert torch.isfinite(loss) and all(value == value for name, value in parts.items() if "_" not in name)
     net, unet = models.student.adapter, models.student.unet
@@ -114,10 +126,7 @@ def test_guidance_leads_away_from_the_empty_prompt(toy_backbone: Path) -> None:
     z, s = sample.x, torch.full((6,), 479)
     at = torch.tensor(0.6), torch.tensor(0.8)
     with torch.no_grad():
-        plain, doubled = (
-            target_estimate(models.target, z, s, at, sample, CodiConfig(guidance=(w, w)), torch.Generator())
-            for w in (1.0, 2.0)
-        )
+        plain, doubled = (target_estimate(models.target, z, s, at, sample, torch.full((6,), w)) for w in (1.0, 2.0))
         empty = replace(sample, prompt=sample.empty)
         unprompted = estimate(models.target, z, s, at, empty)
     for c, u, w2 in zip(plain, unprompted, doubled, strict=True):
@@ -130,7 +139,7 @@ def test_the_guidance_term_may_be_measured_elsewhere(toy_backbone: Path, distanc
     loaded, models, table = _parts(toy_backbone)
     sample = _sample(loaded)
     models = replace(models, distance=distances.make(distance, loaded.vae))
-    loss, _ = codi_loss(models, table, sample, CodiConfig(distance=distance), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    loss, _ = codi_loss(models, table, *_drawn(sample, CodiConfig()), CodiConfig())
     loss.backward()
     wanted = loaded.vae.decode(sample.x).sample - sample.picture if distance == "pixel" else sample.x - sample.x
     measured = models.distance(sample.x, sample)
@@ -173,7 +182,7 @@ def test_a_denoiser_that_knows_the_data_has_no_loss(toy_backbone: Path, predicto
     oracle = _Oracle(sample.x)
     config = CodiConfig(predictor=predictor, loss_space=space, weight=1.0)  # type: ignore[arg-type]
     knowing = replace(models, student=oracle, target=oracle)
-    loss, _ = codi_loss(knowing, table, sample, config, torch.Generator().manual_seed(0))
+    loss, _ = codi_loss(knowing, table, *_drawn(sample, config), config)
     assert loss.item() < 1e-9  # float32 rounding of (z - alpha x) / sigma
 
 
@@ -181,6 +190,6 @@ def test_at_the_clean_end_the_target_is_the_data(toy_backbone: Path) -> None:
     """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition."""
     loaded, models, table = _parts(toy_backbone)
     config = CodiConfig(L=1, weight=0.0, loss_space="x")  # only k = 1: t = 19, s = -1
-    loss, parts = codi_loss(models, table, _sample(loaded), config, torch.Generator().manual_seed(0))
+    loss, parts = codi_loss(models, table, *_drawn(_sample(loaded), config), config)
     assert parts["consistency"].item() == pytest.approx(parts["guidance"].item())
     assert loss.item() == pytest.approx(parts["guidance"].item()) and loss.item() > 0

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from codi_export.errors import CodiError, ErrorCode
 from distill import checkpoint
 from distill.config import TrainConfig
 from distill.trainer import Batch, fraction, learning_rate, train
@@ -30,6 +32,9 @@ class Line:
         noise = 0.01 * torch.randn(batch["x"].shape, generator=rng)
         loss = (module(batch["x"] + noise) - batch["y"]).square().mean()
         return loss, {"squared": loss}
+
+    def settings(self) -> dict[str, Any]:
+        return {"line.slope": 2}
 
     def stepped(self, module: nn.Module, step: int) -> None:
         self.seen += 1
@@ -65,6 +70,38 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     resumed = train(job, CONFIG, tmp_path / "killed")
     assert torch.equal(resumed.weight, unbroken.weight)  # type: ignore[union-attr, arg-type]
     assert job.seen == CONFIG.steps
+
+
+def test_resuming_with_other_settings_names_the_first_that_differs(tmp_path: Path) -> None:
+    train(Line(), replace(CONFIG, steps=20), tmp_path)
+    with pytest.raises(CodiError, match=r"has train\.learning_rate = 0\.05, not 0\.1") as raised:
+        train(Line(), replace(CONFIG, learning_rate=0.1), tmp_path)
+    assert raised.value.code is ErrorCode.BAD_OPTION
+    train(Line(), replace(CONFIG, steps=30, save_every=7), tmp_path)  # the budget may grow
+
+
+def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
+    """The gradient of the mean of two halves' means; the noise of the second half follows that of the first."""
+    parts = train(Line(), replace(CONFIG, steps=20, batch_size=4, accumulate=2), tmp_path / "parts")
+    whole = train(Line(), replace(CONFIG, steps=20, batch_size=8), tmp_path / "whole")
+    torch.testing.assert_close(parts.weight, whole.weight, rtol=1e-4, atol=1e-6)
+
+
+class Cliff(Line):
+    """Its loss is no number at step 30."""
+
+    def loss(self, module: nn.Module, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, parts = super().loss(module, batch, rng)
+        return (loss * math.nan if self.seen == 30 else loss), parts
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_state(tmp_path: Path) -> None:
+    with pytest.raises(CodiError, match=r"the loss is nan at step 30 \(batch 30 of seed 0, process 0\)") as raised:
+        train(Cliff(), CONFIG, tmp_path)
+    assert raised.value.code is ErrorCode.DIVERGED
+    state = checkpoint.load(tmp_path)
+    assert state is not None and state["step"] == 20
+    assert all(torch.isfinite(value).all() for value in state["module"].values())
 
 
 def test_the_budget_ends_by_whichever_comes_first() -> None:
@@ -107,3 +144,19 @@ def test_a_failure_signature_is_logged_and_said_once_even_when_resumed(
     assert [(row["step"], row["signature"]) for row in warnings] == [(90, "unsteady training")]
     assert capsys.readouterr().err.count(warnings[0]["warning"]) == 1
     assert warnings[0]["warning"] in (tmp_path / "training.html").read_text()
+
+
+def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+
+    def half(state: Any, file: Path) -> None:
+        file.write_bytes(b"half a state")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(CodiError, match="No space left on device") as raised:
+        checkpoint.save(tmp_path, {"step": 2})
+    assert raised.value.code is ErrorCode.WRITE_FAILED
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == [checkpoint.NAME]
