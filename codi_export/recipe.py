@@ -80,7 +80,7 @@ def prepare(spec: BuildSpec) -> Recipe:
     adapter = adapters.load(_adapter_folder(spec))
     facts = adapter.facts or AdapterSpec(task=spec.task)
     _require_task(facts, spec, adapter.folder)
-    backbone = replace(backbone, unet=adapter.unet or backbone.unet)
+    backbone = replace(backbone, unet=adapter.unet(backbone))
     adapters.require_fit(adapter, backbone, facts)
     return Recipe(
         spec=spec,

@@ -37,7 +37,7 @@ def choose(job: CodiJob, module: Adapted) -> tuple[AdapterSpec, list[dict[str, A
     worn = [degrade.degrade(image, np.random.default_rng(index)) for index, image in enumerate(images)]
     small = torch.from_numpy(np.stack([*clean, *worn]))
     judge = Judge([*images, *images])
-    facts, rows = job.facts(), list[dict[str, Any]]()
+    facts, rows = replace(job.facts(), backprojection=1.0), list[dict[str, Any]]()
 
     def score(tried: AdapterSpec, steps: int) -> float:
         value = judge(job.restore_pictures(module, small, steps, tried))
@@ -45,10 +45,10 @@ def choose(job: CodiJob, module: Adapted) -> tuple[AdapterSpec, list[dict[str, A
         rows.append({**used, "perceptual": round(value, 4)})
         return value
 
-    facts = min((replace(facts, backprojection=weight) for weight in WEIGHTS), key=lambda tried: score(tried, 2))
     for steps, lists in LISTS.items():
         tries = [replace(facts, timesteps={**facts.timesteps, str(steps): ts}) for ts in lists]
         facts = min(tries, key=lambda tried: score(tried, steps))
+    facts = min((replace(facts, backprojection=weight) for weight in WEIGHTS), key=lambda tried: score(tried, 2))
     return facts, rows
 
 

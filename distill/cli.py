@@ -123,7 +123,7 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
     """Choose ADAPTER's timesteps and back-projection weight on the validation slice, and write them into it."""
     job = _codi_job(task, model, data, config.read(config_file or CONFIGS / f"mini-{task}.toml"))
     trained = adapter.load(folder)
-    facts, rows = choices.choose(job, codi.Adapted(trained.net, trained.unet))
+    facts, rows = choices.choose(job, codi.Adapted(trained.net, trained.unet(job.backbone)))
     for row in rows:
         click.echo(json.dumps(row))
     (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")

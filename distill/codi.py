@@ -12,7 +12,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export import registry, schedule
-from codi_export.model import adapter, fuse
+from codi_export.model import adapter, fuse, lora
 from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
@@ -30,11 +30,13 @@ SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """`pe` trains the adapter alone, `full` the U-Net as well. `condition`, `width`, `trunk` and `attention` are the
+    """`pe` trains the adapter, with a `lora_rank` also low-rank changes to the U-Net; `full` the whole U-Net.
+    `condition`, `width`, `trunk` and `attention` are the
     adapter's shape (`model.adapter.new`); `degraded` is the share of samples that get the second-order degradation (the
     rest are plain bicubic); `drop_caption` how often the prompt is empty."""
 
     mode: Literal["pe", "full"] = "pe"
+    lora_rank: int = 0
     condition: Literal["pixels", "unshuffled"] = "unshuffled"
     width: int = 64
     trunk: int = 0
@@ -44,7 +46,7 @@ class AdapterConfig:
 
 
 class Adapted(nn.Module):
-    """What is trained: the adapter, and in full mode the U-Net as well."""
+    """What is trained: the adapter, and with it the U-Net (full mode) or low-rank changes to it."""
 
     def __init__(self, net: ControlNetModel, unet: UNet2DConditionModel | None = None) -> None:
         super().__init__()
@@ -68,8 +70,7 @@ class CodiJob:
         self.captions = {caption: index for index, caption in enumerate(["", *captions])}
         self.prompts = bb.embed(model, list(self.captions))
         net = adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention)
-        unet = copy.deepcopy(self.backbone.unet).requires_grad_(True) if config.mode == "full" else None
-        self.module = Adapted(net, unet).train()
+        self.module = Adapted(net, self._own_unet()).train()
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
@@ -177,8 +178,20 @@ class CodiJob:
         )
 
     def save(self, average: Adapted, folder: Path) -> None:
-        """Write the adapter with its facts; in full mode its U-Net beside it."""
-        adapter.save(average.net, self.facts(), folder, average.unet)
+        """Write the adapter with its facts, and beside it what became of the U-Net."""
+        adapter.save(average.net, self.facts(), folder)
+        if average.unet is None:
+            return
+        if self.config.mode == "full":
+            copy.deepcopy(average.unet).half().save_pretrained(folder / "unet")
+        else:
+            lora.save(average.unet, folder)
+
+    def _own_unet(self) -> UNet2DConditionModel | None:
+        unet = copy.deepcopy(self.backbone.unet)
+        if self.config.mode == "full":
+            return unet.requires_grad_(True)
+        return lora.add(unet, self.config.lora_rank) if self.config.lora_rank else None
 
     def _denoiser(self, module: Adapted) -> Denoiser:
         device = next(module.parameters()).device

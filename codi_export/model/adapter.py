@@ -9,6 +9,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import lora
 from codi_export.model.backbone import Backbone, load_part
 from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, from_json, to_json
@@ -19,21 +20,26 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself. `unet` takes the
-    backbone's place where the two were trained together."""
+    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself."""
 
     folder: Path
     net: ControlNetModel
     facts: AdapterSpec | None
-    unet: UNet2DConditionModel | None = None
+
+    def unet(self, backbone: Backbone) -> UNet2DConditionModel:
+        """The U-Net that the adapter was trained for: the backbone's, the same with low-rank changes, or its own."""
+        if (self.folder / "unet").is_dir():
+            return load_part(UNet2DConditionModel, self.folder / "unet")
+        if (self.folder / lora.FILE).is_file():
+            return lora.merge(copy.deepcopy(backbone.unet), self.folder / lora.FILE)
+        return backbone.unet
 
 
 def load(folder: Path) -> Adapter:
     """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
     facts = read_facts(folder)
     net = _load_with_trunk(folder, facts.trunk) if facts and facts.trunk else load_part(ControlNetModel, folder)
-    unet = load_part(UNet2DConditionModel, folder / "unet") if (folder / "unet").is_dir() else None
-    return Adapter(folder, net, facts, unet)
+    return Adapter(folder, net, facts)
 
 
 def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
@@ -77,10 +83,8 @@ def read_facts(folder: Path) -> AdapterSpec | None:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
 
 
-def save(net: ControlNetModel, facts: AdapterSpec, folder: Path, unet: UNet2DConditionModel | None = None) -> None:
+def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
     """Write an adapter folder with fp16 weights; without a trunk, diffusers loads it as a plain ControlNet."""
-    if unet is not None:
-        copy.deepcopy(unet).half().save_pretrained(folder / "unet")
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
     save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / WEIGHTS)

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,21 +64,21 @@ def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
     assert facts is not None and facts.task == "sr" and facts.timesteps["2"] == (999, 239)
 
 
-def test_full_mode_saves_its_u_net_and_builds_with_it(pack: Path, toy_backbone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [{"mode": "full"}, {"lora_rank": 2}], ids=["full", "lora"])
+def test_what_became_of_the_u_net_is_saved_and_built_with(
+    pack: Path, toy_backbone: Path, tmp_path: Path, shape: dict[str, Any]
+) -> None:
     torch.manual_seed(0)
-    shape = AdapterConfig(mode="full", width=16, trunk=1, attention=False)
-    job = CodiJob(registry.get("tasks", "sr"), shape, CodiConfig(target_decay=0.5), DATA, pack, toy_backbone)
-    config = TrainConfig(steps=2, batch_size=2, warmup=1, learning_rate=1e-2, validate_every=100)
+    adapted = AdapterConfig(width=16, trunk=1, attention=False, **shape)
+    job = CodiJob(registry.get("tasks", "sr"), adapted, CodiConfig(target_decay=0.5), DATA, pack, toy_backbone)
+    config = TrainConfig(steps=3, batch_size=2, warmup=1, learning_rate=1e-2, validate_every=100)
     average = train(job, config, tmp_path / "run")
     job.save(average, tmp_path / "sr")
-    loaded = adapter.load(tmp_path / "sr")
-    assert loaded.unet is not None and average.unet is not None
-    kept = zip(loaded.unet.parameters(), average.unet.parameters(), strict=True)
-    assert all(torch.equal(p, q.half().float()) for p, q in kept)
     recipe = prepare(BuildSpec("sr", (1,), model=str(toy_backbone), adapter=str(tmp_path / "sr")))
-    name, moved = next(iter(loaded.unet.named_parameters()))
-    assert torch.equal(recipe.backbone.unet.get_parameter(name), moved)
-    assert not torch.equal(job.backbone.unet.get_parameter(name), moved), "the frozen backbone is another"
+    built, frozen = recipe.backbone.unet, job.backbone.unet
+    assert average.unet is not None
+    torch.testing.assert_close(built.conv_in.weight, average.unet.conv_in.weight, rtol=2e-3, atol=2e-4)  # fp16
+    assert not torch.allclose(built.conv_in.weight, frozen.conv_in.weight, rtol=2e-3, atol=2e-4)
 
 
 def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:
