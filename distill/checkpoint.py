@@ -34,3 +34,12 @@ def load(folder: Path) -> dict[str, Any] | None:
     """The last saved state, or None for a fresh run."""
     file = folder / NAME
     return torch.load(file, map_location="cpu", weights_only=True) if file.exists() else None
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """The settings that the last saved state was made with; empty without one. Reads no tensor."""
+    file = folder / NAME
+    if not file.exists():
+        return {}
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    return dict(state.get("settings", {}))

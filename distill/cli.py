@@ -20,6 +20,7 @@ from codi_export.spec import to_json
 from . import choose as choices
 from . import codi, config, pretrain, table
 from . import evaluate as evaluation
+from . import page as pages
 from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import degrade, pictures
@@ -126,6 +127,19 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
     for row in rows:
         click.echo(json.dumps(row))
     (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
+
+
+@main.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page  [default: training.html in the run folder]",
+)
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def page(folder: Path, output: Path | None) -> None:
+    """Draw a run folder's curves, warnings and grids as one HTML page; works while the run goes on."""
+    click.echo(f"page: {pages.make(folder, output)}")
 
 
 @click.command()

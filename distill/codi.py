@@ -17,13 +17,15 @@ from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
-from . import distances
+from . import diagnostics, distances
 from .config import DataConfig, settings
 from .data import crops, degrade, pictures
 from .data.tensors import centre, save_picture, to_signed
 from .ema import Ema
 from .step import CodiConfig, Draw, Models, Sample, Tables, codi_loss, draw
 from .trainer import Batch
+
+SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,12 @@ class CodiJob:
 
     @torch.no_grad()
     def validate(self, average: Adapted, picture: Path) -> dict[str, float]:
-        """PSNR (dB) at two steps on the held-out photos' centres; the grid shows inputs, results, originals."""
-        scores = {}
+        """PSNR (dB) at two steps on the held-out photos' centres, and the figures of `diagnostics`; the grid shows
+        inputs, results, originals.
+
+        The figures are of plain bicubic inputs; a second seed sees the first SECOND_SEED of them.
+        """
+        scores = {"drift": diagnostics.drift(self.module, self.target.average)}
         images = np.stack([centre(p.pixels, 176) for p in self.held_out])
         shrink: dict[str, Callable[[pictures.Pixels, int], pictures.Pixels]] = {
             "bicubic": lambda image, _: degrade.bicubic(image, self.task.scale),
@@ -130,12 +136,15 @@ class CodiJob:
             made = self.restore_pictures(average, small, 2, self.facts())
             mse = (made - to_signed(images)).square().mean(dim=(1, 2, 3))
             scores[f"psnr_{name}"] = float((10 * torch.log10(4 / mse)).mean())
+            if name == "bicubic":
+                second = self.restore_pictures(average, small[:SECOND_SEED], 2, self.facts(), seed=1)
+                scores |= diagnostics.of_pictures(made, to_signed(images), second)
             large = fuse.Enlarge(small.shape[1], small.shape[2], self.task.scale)(to_signed(small.numpy()))
             rows += [torch.cat(list(large[:6]), dim=2), torch.cat(list(made[:6]), dim=2)]
         save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
         return scores
 
-    def restore_pictures(self, module: Adapted, small: Tensor, steps: int, facts: AdapterSpec) -> Tensor:
+    def restore_pictures(self, module: Adapted, small: Tensor, steps: int, facts: AdapterSpec, seed: int = 0) -> Tensor:
         """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported, as `facts` say."""
         height, width = small.shape[1:3]
         device = next(module.parameters()).device
@@ -151,7 +160,7 @@ class CodiJob:
         )
         ratio = self.task.scale / self.backbone.latent_factor
         size = (len(small), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
-        noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(size, generator=torch.Generator().manual_seed(seed))
         sampler = registry.get("samplers", self.method.predictor)
         return fuse.run(pieces, plan, sampler, small.to(device), noise.to(device))[1].cpu()
 

@@ -54,6 +54,7 @@ class TrainConfig:
     save_every: int = 200
     validate_every: int = 500
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    tensorboard: bool = False
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -78,7 +79,14 @@ def record(kind: type[T], table: dict[str, Any]) -> T:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
 
 
-BUDGET = ("steps", "seconds", "log_every", "save_every", "validate_every")  # may differ when a run is resumed
+BUDGET = (
+    "steps",
+    "seconds",
+    "log_every",
+    "save_every",
+    "validate_every",
+    "tensorboard",
+)  # may differ when a run is resumed
 
 
 def settings(**records: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 All randomness of a step is drawn from (seed, step, process), so a resumed run needs no generator state.
 """
 
-import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
 
-from . import checkpoint
+from . import board, checkpoint, diagnostics, history, page
 from .config import TrainConfig, settings
 from .ema import Ema, saved_decay
 
@@ -82,12 +82,13 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
             if done % config.log_every == 0:
                 bar.set_postfix(run.log(done, run.mean(row)))
             if run.leads and done % config.validate_every == 0:
-                run.log(done, job.validate(run.ema.average, folder / f"grid-{done:06d}.png"))
+                run.validate(done, f"grid-{done:06d}.png")
             if run.leads and done % config.save_every == 0:
                 run.save(done)
     if run.leads:
         run.save(step)
-        run.log(step, job.validate(run.ema.average, folder / "grid.png"))
+        run.validate(step, "grid.png")
+        page.make(folder)
     return run.ema.average
 
 
@@ -115,6 +116,7 @@ class Run(Generic[M]):
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
         self.loss, self.optimizer = self.accelerator.prepare(Loss(job), optimizer)
         self.ema.average.to(self.accelerator.device)
+        self.board = board.make(folder, config.tensorboard and self.leads)
         self.start, spent = self._resume()
         self.clock = time.monotonic() - spent
 
@@ -183,12 +185,22 @@ class Run(Generic[M]):
         """Append a line to the log (the first process does); returns the row, rounded. A part that no sample had is
         NaN and is left out."""
         rounded = {name: float(f"{value:.5g}") for name, value in row.items() if not math.isnan(value)}
-        if not self.leads:
-            return rounded
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "seconds": round(self.elapsed(), 1), **rounded}) + "\n")
+        if self.leads:
+            self._append(step, rounded)
         return rounded
+
+    def _append(self, step: int, row: history.Row) -> None:
+        history.append(self.folder, {"step": step, "seconds": round(self.elapsed(), 1), **row})
+        self.board(step, row)
+
+    def validate(self, step: int, grid: str) -> None:
+        """Score the average, draw the grid, and say which failure signatures show for the first time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scores = self.job.validate(self.ema.average, self.folder / grid)
+        self.log(step, {**scores, **diagnostics.of_history(history.read(self.folder))})
+        for signature, warning in diagnostics.Watch().new(history.read(self.folder)).items():
+            self._append(step, {"signature": signature, "warning": warning})
+            tqdm.write(f"warning: step {step}: {warning}", file=sys.stderr)
 
     def save(self, step: int) -> None:
         """Write the state after `step` steps."""

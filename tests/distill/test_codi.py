@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
     assert all(
         torch.equal(a, b) for a, b in zip(unbroken.state_dict().values(), resumed.state_dict().values(), strict=True)
     )
+
+    last = json.loads((tmp_path / "killed" / "log.jsonl").read_text().splitlines()[-1])
+    figures = {"diversity", "diversity_data", "chroma", "chroma_data", "clipped", "clipped_data", "drift"}
+    assert figures <= set(last) and last["diversity"] > 0 and last["drift"] > 0
 
     job.save(resumed, tmp_path / "sr")
     assert ControlNetModel.from_pretrained(tmp_path / "sr").config.conditioning_channels == 3 * 16 + 4

@@ -127,6 +127,25 @@ def test_a_state_is_read_without_running_code(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [checkpoint.NAME]
 
 
+class Trailing(Line):
+    """A job whose target network trails far behind."""
+
+    def validate(self, average: nn.Module, picture: Path) -> dict[str, float]:
+        return {"drift": 0.5}
+
+
+def test_a_failure_signature_is_logged_and_said_once_even_when_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for steps in (120, 200):  # warns at step 90, the third validation
+        train(Trailing(), TrainConfig(steps=steps, batch_size=8, save_every=20, validate_every=30), tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    warnings = [row for row in rows if "warning" in row]
+    assert [(row["step"], row["signature"]) for row in warnings] == [(90, "unsteady training")]
+    assert capsys.readouterr().err.count(warnings[0]["warning"]) == 1
+    assert warnings[0]["warning"] in (tmp_path / "training.html").read_text()
+
+
 def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path, {"step": 1})
 
