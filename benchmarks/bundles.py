@@ -7,26 +7,22 @@ call each per round, so that a change in the machine's pace meets all of them.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import codi_export
-from codi_export import latency
+from codi_export import latency, machine
 from codi_export.latency import Latency
 
-PACKAGES = ("numpy", "onnxruntime", "torch", "diffusers", "onnx")
 HEADINGS = ("steps", "bundle MB", "build s", "build peak MB", "tile ms, p50", "min to p90")
 
 
@@ -43,9 +39,10 @@ def main() -> None:
         timed = time_in_turns(bundles, options.rounds, options.threads)
     rows = [{**row, "tile_ms": asdict(times)} for row, times in zip(built, timed, strict=True)]
     print(table(rows))
+    settings = {"threads": options.threads, "rounds": options.rounds}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(
-        json.dumps({**conditions(options.threads, options.rounds), "rows": rows}, indent=1) + "\n"
+        json.dumps({**machine.conditions(), "commit": commit(), **settings, "rows": rows}, indent=1) + "\n"
     )
 
 
@@ -70,29 +67,9 @@ def time_in_turns(bundles: list[Path], rounds: int, threads: int) -> list[Latenc
     return [latency.summarise(kept[1:]) for kept in samples]
 
 
-def conditions(threads: int, rounds: int) -> dict[str, Any]:
-    """What one must know to repeat it."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "commit": commit,
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "rounds": rounds,
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-    }
-
-
-def processor() -> str:
-    """The model name that Linux gives."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return names[0] if names else platform.machine()
+def commit() -> str:
+    """The commit that was measured."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def table(rows: list[dict[str, Any]]) -> str:

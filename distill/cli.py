@@ -177,7 +177,7 @@ def evaluate(
         "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
         "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
     }
-    result = json.dumps(table.as_json(tables), indent=2)
+    result = json.dumps(table.as_json(tables, seed), indent=2)
     if output:
         write(output, result.encode() + b"\n")
     if as_json:

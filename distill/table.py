@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codi_export import machine
+
 from .evaluate import Row, Tile
 from .judges import KID_NAME, PERCEPTUAL_NAME
 from .metrics import interval
@@ -54,10 +56,11 @@ def caption(tiles: Sequence[Tile]) -> str:
     )
 
 
-def as_json(tables: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    """Tables by the name of their degradation. `difference` is that to the first row."""
+def as_json(tables: Mapping[str, Sequence[Row]], seed: int) -> dict[str, Any]:
+    """Tables by the name of their degradation, and the machine. `difference` is that to the first row."""
     rows = [_row_json(degradation, row, rows[0]) for degradation, rows in tables.items() for row in rows]
-    return {"rows": rows, "metrics": {"perceptual": PERCEPTUAL_NAME, "kid": KID_NAME}}
+    networks = {"perceptual": PERCEPTUAL_NAME, "kid": KID_NAME}
+    return {**machine.conditions(), "seed": seed, "rows": rows, "metrics": networks}
 
 
 def _row_json(degradation: str, row: Row, baseline: Row) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 import platform
 import shutil
-from importlib import metadata
 from typing import Any
 
 import click
 
-from codi_export import registry
+from codi_export import machine, registry
 from codi_export.cli import terminal
 from codi_export.cli.list import models
 from codi_export.errors import CodiError
@@ -39,7 +38,7 @@ def doctor(as_json: bool) -> None:
 
 def examine() -> dict[str, Any]:
     """The report as JSON values; a package that is not installed has version None."""
-    packages = {extra: {name: version(name) for name in names} for extra, names in PACKAGES.items()}
+    packages = {extra: {name: machine.version(name) for name in names} for extra, names in PACKAGES.items()}
     here = providers()
     return {
         "python": platform.python_version(),
@@ -50,14 +49,6 @@ def examine() -> dict[str, Any]:
         "models": list(models()),
         "missing": _missing(packages, here),
     }
-
-
-def version(package: str) -> str | None:
-    """Installed version, from metadata: nothing is imported."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def providers() -> list[str]:

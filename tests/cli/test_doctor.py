@@ -26,7 +26,7 @@ def test_machines_see_the_same(capsys: Output) -> None:
 
 
 def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    monkeypatch.setattr(doctor, "version", lambda package: None)
+    monkeypatch.setattr(doctor.machine, "version", lambda package: None)
     monkeypatch.setattr(doctor, "providers", list)
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out

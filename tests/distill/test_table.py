@@ -20,7 +20,7 @@ def test_marks_say_which_differences_are_certain() -> None:
 
 def test_json_has_the_stable_keys() -> None:
     document = table.as_json(
-        {"bicubic": [row("bicubic", None)], "degraded": [row("bicubic", None), row("sr", 4, kid=7)]}
+        {"bicubic": [row("bicubic", None)], "degraded": [row("bicubic", None), row("sr", 4, kid=7)]}, seed=5
     )
     assert [(r["degradation"], r["name"], r["steps"]) for r in document["rows"]] == [
         ("bicubic", "bicubic", None),
@@ -31,6 +31,7 @@ def test_json_has_the_stable_keys() -> None:
     assert all(stable <= r.keys() for r in document["rows"])
     assert document["rows"][2]["difference"]["kid"] == pytest.approx((-293, -293))
     assert document["metrics"].keys() == {"perceptual", "kid"}
+    assert document["seed"] == 5 and document["processor"] and document["packages"]["torch"]
 
 
 def test_caption_counts_and_names_reflected_photos() -> None:
