@@ -145,6 +145,7 @@ def _pixel_metrics(outputs: Pixels, originals: Pixels) -> dict[str, Floats]:
         "ssim": np.array([metrics.ssim(*pair) for pair in pairs]),
         "colour_shift": np.array([metrics.colour_shift(*pair) for pair in pairs]),
         "grid_db": np.array([metrics.grid_db(output) - metrics.grid_db(original) for output, original in pairs]),
+        "grid_levels": np.array([metrics.grid_levels(output) for output in outputs]),
     }
 
 

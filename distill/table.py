@@ -1,18 +1,20 @@
 """The rows of `evaluate` as Markdown for people and as JSON for machines."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from codi_export import machine
 
 from .evaluate import Row, Tile
 from .judges import KID_NAME, PERCEPTUAL_NAME
-from .metrics import interval
+from .metrics import grid_levels, interval
 
 BETTER = {"psnr_db": +1, "ssim": +1, "perceptual": -1, "kid": -1}  # the direction of improvement
 DIGITS = {"psnr_db": 2, "ssim": 3, "perceptual": 3, "kid": 0}
 HEADINGS = (
-    "", "steps", "PSNR dB ↑", "SSIM ↑", "perceptual ↓", "KID ×10³ ↓", "colour shift R G B", "grid dB", "ms"
+    "", "steps", "PSNR dB ↑", "SSIM ↑", "perceptual ↓", "KID ×10³ ↓",
+    "colour shift R G B", "grid dB", "grid levels", "ms",
 )  # fmt: skip
 
 
@@ -26,7 +28,8 @@ def _cells(row: Row, baseline: Row) -> list[str]:
     scores = [f"{_value(row, metric):.{DIGITS[metric]}f}{_mark(row, baseline, metric)}" for metric in BETTER]
     shift = " ".join(f"{channel:+.1f}" for channel in row.draws["colour_shift"][0])
     steps = "–" if row.steps is None else str(row.steps)
-    return [row.name, steps, *scores, shift, f"{row.draws['grid_db'][0]:+.1f}", f"{row.latency_ms:.0f}"]
+    grid = [f"{_value(row, 'grid_db'):+.1f}", f"{_value(row, 'grid_levels'):.2f}"]
+    return [row.name, steps, *scores, shift, *grid, f"{row.latency_ms:.0f}"]
 
 
 def _value(row: Row, metric: str) -> float:
@@ -51,9 +54,18 @@ def caption(tiles: Sequence[Tile]) -> str:
     reflected = sorted({tile.photo for tile in tiles if tile.reflected})
     return (
         f"{len(tiles)} crops of {len(photos)} photos; mirrored at their edges because they are smaller than a crop: "
-        f"{', '.join(reflected) or 'none'}. perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}. "
+        f"{', '.join(reflected) or 'none'}. The originals' own grid levels: {_grid_levels(tiles):.2f}. "
+        f"perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}. "
         "▲ better and ▼ worse than the first row: the 95 % interval of the difference, over photos, excludes 0."
     )
+
+
+def _grid_levels(tiles: Sequence[Tile]) -> float:
+    """Of the originals, mean over photos, as in the table."""
+    by_photo: dict[str, list[float]] = {}
+    for tile in tiles:
+        by_photo.setdefault(tile.photo, []).append(grid_levels(tile.pixels))
+    return fmean(map(fmean, by_photo.values()))
 
 
 def as_json(tables: Mapping[str, Sequence[Row]], seed: int) -> dict[str, Any]:
@@ -73,6 +85,7 @@ def _row_json(degradation: str, row: Row, baseline: Row) -> dict[str, Any]:
         "n": row.tiles,
         "colour_shift": row.draws["colour_shift"][0].tolist(),
         "grid_db": _value(row, "grid_db"),
+        "grid_levels": _value(row, "grid_levels"),
         "interval": {metric: interval(row.draws[metric]) for metric in BETTER},
         "difference": {metric: _difference(row, baseline, metric) for metric in BETTER},
     }

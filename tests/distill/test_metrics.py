@@ -70,6 +70,16 @@ def test_grid_figure_sees_a_faint_checkerboard_and_not_a_blur(period: int) -> No
     assert metrics.grid_db(blurred) < metrics.grid_db(smooth) + 1
 
 
+@pytest.mark.parametrize("period", [2, 4])
+def test_grid_levels_are_those_of_the_pattern(period: int) -> None:
+    """Columns that rise and fall by 3 levels, on a slope, which is no pattern."""
+    columns = 3 * np.where(np.arange(64) % period < period // 2, 1, -1) + np.arange(64)
+    board = np.broadcast_to((100 + columns)[None, :, None], (64, 64, 3)).astype(np.uint8)
+    assert metrics.grid_levels(board) == pytest.approx(3, abs=1e-9)
+    flat = np.broadcast_to((100 + np.arange(64))[None, :, None], (64, 64, 3)).astype(np.uint8)
+    assert metrics.grid_levels(flat) == pytest.approx(0, abs=1e-9)
+
+
 def test_perceptual_distance_of_hand_made_features() -> None:
     """Orthogonal unit vectors are 2 apart in every layer, whatever their lengths."""
     x = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
