@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffusers import ControlNetModel, UNet2DConditionModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
@@ -46,7 +47,7 @@ def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
     try:
         net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), blocks)
         net.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {error}") from error
     return net.float().eval().requires_grad_(False)
 

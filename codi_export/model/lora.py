@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -51,7 +52,11 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
 @torch.no_grad()
 def merge(unet: UNet2DConditionModel, file: Path) -> UNet2DConditionModel:
     """Add a file's changes to the weights of `unet`, in place; raises CodiError (bad-model) where they do not fit."""
-    tensors, layers = load_file(file), _layers(unet)
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is no safetensors file: {error}") from error
+    layers = _layers(unet)
     parts: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)

@@ -77,6 +77,16 @@ def test_a_trunk_of_another_depth(tmp_path: Path) -> None:
     assert raised.value.code is ErrorCode.BAD_MODEL
 
 
+def test_a_trunk_in_a_file_that_was_cut_short(tmp_path: Path) -> None:
+    net = adapters.new(recipe().backbone, "unshuffled", width=16, trunk=2)
+    adapters.save(net, replace(recipe().facts, condition="unshuffled", trunk=2), tmp_path)
+    weights = tmp_path / adapters.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CodiError, match="does not load as an adapter with a trunk") as raised:
+        adapters.load(tmp_path)
+    assert raised.value.code is ErrorCode.BAD_MODEL
+
+
 def test_a_trunk_works_at_latent_size() -> None:
     with pytest.raises(CodiError, match="needs the condition 'unshuffled', not 'pixels'"):
         adapters.new(recipe().backbone, "pixels", width=16, trunk=2)

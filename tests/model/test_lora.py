@@ -73,3 +73,9 @@ def test_what_does_not_fit_is_named(tmp_path: Path, key: str, shape: tuple[int, 
     with pytest.raises(CodiError, match=said) as raised:
         lora.merge(unet(), tmp_path / lora.FILE)
     assert raised.value.code is ErrorCode.BAD_MODEL
+
+
+def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
+    (tmp_path / lora.FILE).write_bytes(b"\x10\x00")
+    with pytest.raises(CodiError, match="is no safetensors file"):
+        lora.merge(unet(), tmp_path / lora.FILE)
