@@ -86,7 +86,7 @@ class AutoencoderJob:
         """`image` [B, 3, side, side] in [-1, 1]."""
         side, count = crops.extent(self.data, size, rng)
         chosen = [crops.choose(self.photos, self.scenes, self.data.photo_share, rng) for _ in range(count)]
-        cut = [crops.turn(crops.crop(picture.pixels, side, rng, self.data.scale), rng) for picture in chosen]
+        cut = [crops.turn(crops.crop([p.pixels], side, rng, self.data.scale), rng)[0] for p in chosen]
         return {"image": to_signed(np.stack(cut))}
 
     def loss(self, module: Code, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

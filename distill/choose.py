@@ -1,7 +1,8 @@
 """Choose what training leaves open, on the validation slice: timesteps for each N, and the back-projection weight.
 
-All lists lie on the training grid t = 20 k - 1. The score is the perceptual distance as a share of bicubic's, averaged
-over clean and degraded inputs: degraded ones are three times as far off, and would decide alone.
+All lists lie on the training grid t = 20 k - 1. The score is the perceptual distance as a share of the condition's own
+(of bicubic enlargement, for `sr`), averaged over the ways to make a condition: degraded photos are three times as far
+off as clean ones, and would decide alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,16 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from codi_export.model import fuse
 from codi_export.spec import AdapterSpec
 
 from .codi import Adapted, CodiJob
-from .data import degrade
 from .data.pictures import Pixels
-from .data.tensors import centre, to_pixels, to_signed
+from .data.tensors import to_pixels
 from .judges import HedVgg, perceptual_features
 from .metrics import Floats, perceptual_distance
 
@@ -33,30 +31,25 @@ WEIGHTS = (0.0, 0.5, 1.0)
 
 def choose(job: CodiJob, module: Adapted) -> tuple[AdapterSpec, list[dict[str, Any]]]:
     """The adapter's facts with the winners filled in, and every score as rows to be written down."""
-    images = np.stack([centre(picture.pixels, 176) for picture in job.held_out])
-    clean = [degrade.bicubic(image) for image in images]
-    worn = [degrade.degrade(image, np.random.default_rng(index)) for index, image in enumerate(images)]
-    small = torch.from_numpy(np.stack([*clean, *worn]))
-    judge = Judge([*images, *images])
-    bicubic = judge(fuse.Enlarge(small.shape[1], small.shape[2], job.task.scale)(to_signed(small.numpy())).clamp(-1, 1))
-    facts, rows = replace(job.facts(), backprojection=1.0), list[dict[str, Any]]()
-
-    def split(values: Floats) -> tuple[Floats, Floats]:
-        return values[: len(clean)], values[len(clean) :]
+    judge = Judge(list(job.originals()))
+    seen = job.seen()
+    untouched = {name: judge(job.enlarged(condition).clamp(-1, 1)).mean() for name, condition in seen.items()}
+    weights = WEIGHTS if job.task.scale > 1 else (0.0,)
+    facts, rows = replace(job.facts(), backprojection=weights[-1]), list[dict[str, Any]]()
 
     def score(tried: AdapterSpec, steps: int) -> float:
-        values = judge(job.restore_pictures(module, small, steps, tried))
-        shares = [
-            float(ours.mean() / theirs.mean()) for ours, theirs in zip(split(values), split(bicubic), strict=True)
-        ]
+        shares = {
+            name: float(judge(job.make_pictures(module, condition, steps, tried)).mean() / untouched[name])
+            for name, condition in seen.items()
+        }
         used = {"steps": steps, "timesteps": tried.timesteps[str(steps)], "backprojection": tried.backprojection}
-        rows.append({**used, "clean": round(shares[0], 4), "degraded": round(shares[1], 4)})
-        return sum(shares) / 2
+        rows.append({**used, **{name: round(share, 4) for name, share in shares.items()}})
+        return sum(shares.values()) / len(shares)
 
     for steps, lists in LISTS.items():
         tries = [replace(facts, timesteps={**facts.timesteps, str(steps): ts}) for ts in lists]
         facts = min(tries, key=lambda tried: score(tried, steps))
-    facts = min((replace(facts, backprojection=weight) for weight in WEIGHTS), key=lambda tried: score(tried, 2))
+    facts = min((replace(facts, backprojection=weight) for weight in weights), key=lambda tried: score(tried, 2))
     return facts, rows
 
 

@@ -26,7 +26,7 @@ from .config import DataConfig, TrainConfig
 from .data import degrade, pictures
 from .data.tensors import to_pixels, to_signed
 from .step import CodiConfig, advice
-from .text import TextConfig
+from .text import TextConfig, add_words
 from .trainer import train
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -111,6 +111,18 @@ def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, ou
         vae,
     )
     job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
+
+
+@main.command()
+@click.option("--data", required=True, type=FOLDER)
+@click.option("--scenes", default=DataConfig().scenes, show_default=True, metavar="GLOB", help="Shards, under --data.")
+@click.option("--member", default="instruction", show_default=True, help="The text of a sample to take words from.")
+@click.argument("folder", metavar="MODEL", type=FOLDER)
+def words(data: Path, scenes: str, member: str, folder: Path) -> None:
+    """Teach MODEL's tokenizer the words of other texts than captions, such as instructions."""
+    samples = pictures.load(data, scenes, members=pictures.Members(caption=member))
+    new = add_words(folder, {sample.caption for sample in samples})
+    click.echo(f"{len(new)} new words: {' '.join(new)}")
 
 
 @main.command()

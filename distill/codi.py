@@ -1,7 +1,6 @@
 """Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,21 +18,24 @@ from codi_export.spec import AdapterSpec, TaskSpec
 
 from . import diagnostics, distances
 from .config import DataConfig, settings
-from .data import crops, degrade, pictures
-from .data.tensors import centre, save_picture, to_signed
+from .data import conditions, crops, pictures
+from .data.tensors import centre, save_picture, to_signed, to_unit
 from .ema import Ema
 from .step import CodiConfig, Draw, Models, Sample, Tables, codi_loss, draw
 from .trainer import Batch
 
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
+SHOWN = 6  # pictures in a validation grid
+HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
     """`pe` trains the adapter, with a `lora_rank` also low-rank changes to the U-Net; `full` the whole U-Net.
     `condition`, `width`, `trunk` and `attention` are the
-    adapter's shape (`model.adapter.new`); `degraded` is the share of samples that get the second-order degradation (the
-    rest are plain bicubic); `drop_caption` how often the prompt is empty."""
+    adapter's shape (`model.adapter.new`); `degraded` is the share of samples whose condition is made the second way
+    where a task has two (`sr`: the second-order degradation, in place of plain bicubic); `drop_caption` how often the
+    prompt is empty."""
 
     mode: Literal["pe", "full"] = "pe"
     lora_rank: int = 0
@@ -43,6 +45,7 @@ class AdapterConfig:
     attention: bool = True
     degraded: float = 0.5
     drop_caption: float = 0.5
+    validate_steps: int = 2
 
 
 class Adapted(nn.Module):
@@ -61,41 +64,47 @@ class CodiJob:
         self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
-        scenes, _ = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
-        self.photos, self.scenes = photos, scenes
+        self.makers = conditions.makers(task.name)
+        members = pictures.Members(data.image, data.condition, data.caption)
+        photos, scenes = (pictures.load(folder, name, data.exclude, members) for name in (data.photos, data.scenes))
+        self.photos, held_photos = pictures.split(photos, data.held_out_photos)
+        self.scenes, held_scenes = pictures.split(scenes, data.held_out_scenes)
+        self.held_out = held_photos or held_scenes[:HELD_OUT]
         self.backbone = bb.load(model)
+        self.text = bb.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
-        captions = sorted({picture.caption for picture in photos + scenes})
-        self.captions = {caption: index for index, caption in enumerate(["", *captions])}
-        self.prompts = bb.embed(model, list(self.captions))
-        net = adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention)
+        seen = task.condition_channels
+        net = adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention, seen)
         self.module = Adapted(net, self._own_unet()).train()
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """`image` [B, 3, side, side] in [-1, 1], `small` [B, 3, side / scale, ...] in [0, 1], `caption` [B] indices."""
+        """`image` [B, 3, side, side] in [-1, 1], `seen` [B, 3 or 4, side / scale, ...] in [0, 1], `tokens` [B, T]."""
         side, count = crops.extent(self.data, size, rng)
         chosen = [crops.choose(self.photos, self.scenes, self.data.photo_share, rng) for _ in range(count)]
-        cut = [crops.turn(crops.crop(p.pixels, side, rng, self.data.scale), rng) for p in chosen]
-        small = np.stack([self._shrink(image, rng) for image in cut])
+        cut = [crops.turn(crops.crop(_views(p), side, rng, self.data.scale), rng, self.data.turns) for p in chosen]
+        seen = [self._make(views, rng) for views in cut]
         captions = ["" if rng.random() < self.config.drop_caption else p.caption for p in chosen]
-        indices = torch.tensor([self.captions[caption] for caption in captions])
-        return {"image": to_signed(np.stack(cut)), "small": (to_signed(small) + 1) / 2, "caption": indices}
+        image = to_signed(np.stack([views[0] for views in cut]))
+        return {"image": image, "seen": to_unit(np.stack(seen)), "tokens": self.text.tokens(captions)}
 
     def loss(self, module: Adapted, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The CoDi loss of `step.codi_loss`."""
         vae = self.backbone.vae.to(rng.device)
         with torch.no_grad():
             x = bb.encode(vae, batch["image"])
-            condition = self._condition(batch["small"])
-        prompt, empty = self.prompts[batch["caption"].cpu()], self.prompts[:1].expand(len(x), -1, -1)
-        sample = Sample(x, batch["image"], condition, prompt.to(rng.device), empty.to(rng.device))
+            condition = self._condition(batch["seen"])
+        prompt, empty = self.text.embed(batch["tokens"]), self.prompt([""] * len(x)).to(rng.device)
+        sample = Sample(x, batch["image"], condition, prompt, empty)
         teacher = Denoiser(self.backbone.unet.to(rng.device), None, self.backbone.prediction_type)
         target = self._denoiser(self.target.average.to(rng.device))
         models = Models(self._denoiser(module), target, teacher, self.distance)
         return codi_loss(models, self.tables, sample, self.draw(x, rng), self.method)
+
+    def prompt(self, captions: list[str]) -> Tensor:
+        """Embeddings [B, T, D]."""
+        return self.text.embed(self.text.tokens(captions))
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Draw:
         """Timesteps and noise for latents x."""
@@ -119,36 +128,54 @@ class CodiJob:
 
     @torch.no_grad()
     def validate(self, average: Adapted, picture: Path) -> dict[str, float]:
-        """PSNR (dB) at two steps on the held-out photos' centres, and the figures of `diagnostics`; the grid shows
-        inputs, results, originals.
+        """PSNR (dB) on the held-out pictures' centres, and the figures of `diagnostics`; the grid shows conditions,
+        results, originals.
 
-        The figures are of plain bicubic inputs; a second seed sees the first SECOND_SEED of them.
+        The figures are of the first way to make a condition; a second seed sees the first SECOND_SEED of them.
         """
         scores = {"drift": diagnostics.drift(self.module, self.target.average)}
-        images = np.stack([centre(p.pixels, 176) for p in self.held_out])
-        shrink: dict[str, Callable[[pictures.Pixels, int], pictures.Pixels]] = {
-            "bicubic": lambda image, _: degrade.bicubic(image, self.task.scale),
-            "degraded": lambda image, index: degrade.degrade(image, np.random.default_rng(index), self.task.scale),
-        }
-        rows = []
-        for name, make in shrink.items():
-            small = torch.from_numpy(np.stack([make(image, index) for index, image in enumerate(images)]))
-            made = self.restore_pictures(average, small, 2, self.facts())
-            mse = (made - to_signed(images)).square().mean(dim=(1, 2, 3))
+        steps, facts = self.config.validate_steps, self.facts()
+        data, rows = to_signed(self.originals()), []
+        for name, seen in self.seen().items():
+            made = self.make_pictures(average, seen, steps, facts)
+            mse = (made - data).square().mean(dim=(1, 2, 3))
             scores[f"psnr_{name}"] = float((10 * torch.log10(4 / mse)).mean())
-            if name == "bicubic":
-                second = self.restore_pictures(average, small[:SECOND_SEED], 2, self.facts(), seed=1)
-                scores |= diagnostics.of_pictures(made, to_signed(images), second)
-            large = fuse.Enlarge(small.shape[1], small.shape[2], self.task.scale)(to_signed(small.numpy()))
-            rows += [torch.cat(list(large[:6]), dim=2), torch.cat(list(made[:6]), dim=2)]
-        save_picture(torch.cat([*rows, torch.cat(list(to_signed(images)[:6]), dim=2)], dim=1), picture)
+            if "diversity" not in scores:
+                second = self.make_pictures(average, seen[:SECOND_SEED], steps, facts, seed=1)
+                scores |= diagnostics.of_pictures(made, data, second)
+            rows += [self.enlarged(seen), made]
+        grid = [torch.cat(list(row[:SHOWN]), dim=2) for row in (*rows, data)]
+        save_picture(torch.cat(grid, dim=1), picture)
         return scores
 
-    def restore_pictures(self, module: Adapted, small: Tensor, steps: int, facts: AdapterSpec, seed: int = 0) -> Tensor:
-        """uint8 [B, H, W, 3] -> [B, 3, H', W'] in [-1, 1], by the pipeline that is exported, as `facts` say."""
-        height, width = small.shape[1:3]
+    def originals(self) -> pictures.Pixels:
+        """What is validated against: the held-out pictures' centres, uint8 [B, side, side, 3]."""
+        return np.stack([centre(p.pixels, self.data.validation_crop) for p in self.held_out])
+
+    def seen(self) -> dict[str, Tensor]:
+        """Their conditions, uint8 [B, h, w, 3 or 4], by each way to make them; always the same ones."""
+        side = self.data.validation_crop
+        cut = [(centre(p.pixels, side), _brought(p, side)) for p in self.held_out]
+        return {
+            name: torch.from_numpy(
+                np.stack([make(*views, np.random.default_rng(index)) for index, views in enumerate(cut)])
+            )
+            for name, make in self.makers.items()
+        }
+
+    def enlarged(self, seen: Tensor) -> Tensor:
+        """Conditions, uint8 [B, h, w, 3 or 4], as pictures of the output's size, [B, 3, H, W] in [-1, 1]."""
+        large = fuse.Enlarge(seen.shape[1], seen.shape[2], self.task.scale)(to_unit(seen.numpy()))
+        return fuse.condition_image("pixels", large, self.backbone.vae, self.backbone.latent_factor)[:, :3] * 2 - 1
+
+    def make_pictures(self, module: Adapted, seen: Tensor, steps: int, facts: AdapterSpec, seed: int = 0) -> Tensor:
+        """Conditions of held-out pictures, uint8 [B, h, w, 3 or 4] -> [B, 3, H, W] in [-1, 1], by the pipeline that is
+        exported, as `facts` say; with their captions if the adapter mostly saw captions."""
+        height, width = seen.shape[1:3]
         device = next(module.parameters()).device
-        prompt = self.prompts[:1].to(device)
+        captioned = self.config.drop_caption < 0.5
+        captions = [p.caption if captioned else self.task.prompt for p in self.held_out[: len(seen)]]
+        prompt = self.prompt(captions).to(device)
         pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt)
         for piece in (pieces.condition, pieces.step, pieces.decode):
             piece.to(device)
@@ -159,10 +186,11 @@ class CodiJob:
             self.backbone.prediction_type,
         )
         ratio = self.task.scale / self.backbone.latent_factor
-        size = (len(small), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
+        size = (len(seen), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
         noise = torch.randn(size, generator=torch.Generator().manual_seed(seed))
         sampler = registry.get("samplers", self.method.predictor)
-        return fuse.run(pieces, plan, sampler, small.to(device), noise.to(device))[1].cpu()
+        image, mask = seen[..., :3].to(device), seen[..., 3:].to(device)
+        return fuse.run(pieces, plan, sampler, image, noise.to(device), mask if self.task.mask else None)[1].cpu()
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""
@@ -198,11 +226,20 @@ class CodiJob:
         unet = self.backbone.unet if module.unet is None else module.unet
         return Denoiser(unet.to(device), module.net, self.backbone.prediction_type)
 
-    def _condition(self, small: Tensor) -> Tensor:
-        large = fuse.Enlarge(small.shape[2], small.shape[3], self.task.scale).to(small.device)(small)
+    def _condition(self, seen: Tensor) -> Tensor:
+        large = fuse.Enlarge(seen.shape[2], seen.shape[3], self.task.scale).to(seen.device)(seen)
         return fuse.condition_image(self.config.condition, large, self.backbone.vae, self.backbone.latent_factor)
 
-    def _shrink(self, image: pictures.Pixels, rng: np.random.Generator) -> pictures.Pixels:
-        if rng.random() < self.config.degraded:
-            return degrade.degrade(image, rng, self.task.scale)
-        return degrade.bicubic(image, self.task.scale)
+    def _make(self, views: list[pictures.Pixels], rng: np.random.Generator) -> pictures.Pixels:
+        first, *others = self.makers.values()
+        make = others[0] if others and rng.random() < self.config.degraded else first
+        return make(views[0], views[1] if len(views) > 1 else None, rng)
+
+
+def _brought(picture: pictures.Picture, side: int) -> pictures.Pixels | None:
+    return None if picture.condition is None else centre(picture.condition, side)
+
+
+def _views(picture: pictures.Picture) -> list[pictures.Pixels]:
+    """The picture, and the condition if the data brings one; they are cut alike."""
+    return [picture.pixels] if picture.condition is None else [picture.pixels, picture.condition]

@@ -17,7 +17,9 @@ class DataConfig:
 
     A batch is cut at one side of `crops` (pixels), drawn with the chances `shares`; it holds as many pixels at every
     side, so most steps see many small crops and some see the extent at which the network will be used. `exclude` are
-    globs of picture names to leave out, for licences that are not wanted.
+    globs of picture names to leave out, for licences that are not wanted. `image`, `condition` and `caption` name the
+    members of a sample in the shards; `turns` allows quarter turns; validation looks
+    at the central `validation_crop` pixels of held-out pictures.
     """
 
     photos: str = "photos/train"
@@ -29,6 +31,11 @@ class DataConfig:
     crops: tuple[int, ...] = (64,)
     shares: tuple[float, ...] = (1.0,)
     scale: tuple[float, float] = (0.5, 1.0)
+    image: str = "image"
+    condition: str = ""
+    caption: str = "caption"
+    turns: bool = True
+    validation_crop: int = 176
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class BackboneJob:
         """`image` [B, 3, side, side] in [-1, 1], `tokens` [B, T]."""
         side, count = crops.extent(self.data, size, rng)
         chosen = [crops.choose(self.photos, self.scenes, self.data.photo_share, rng) for _ in range(count)]
-        cut = [crops.turn(crops.crop(p.pixels, side, rng, self.data.scale), rng, quarter_turns=False) for p in chosen]
+        cut = [crops.turn(crops.crop([p.pixels], side, rng, self.data.scale), rng, False)[0] for p in chosen]
         return {"image": to_signed(np.stack(cut)), "tokens": self.tokens([self._caption(p, rng) for p in chosen])}
 
     def tokens(self, captions: list[str]) -> Tensor:

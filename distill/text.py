@@ -1,8 +1,11 @@
 """A tokenizer and a CLIP-shaped text encoder, both made from the captions at hand."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
@@ -57,3 +60,36 @@ def new_encoder(tokenizer: PreTrainedTokenizerFast, config: TextConfig) -> CLIPT
             eos_token_id=tokenizer.eos_token_id,
         )
     )
+
+
+def add_words(folder: Path, sentences: Iterable[str], seed: int = 0) -> list[str]:
+    """Teach a backbone folder's word-level tokenizer the words of `sentences` that it reads as <unk>; returns them.
+
+    Their rows in the text encoder are drawn like untrained ones, at the size of the trained ones, and stay so: whatever
+    the backbone knew before gives the same embedding as before, bit for bit. An adapter learns what the new words mean.
+    """
+    file = folder / "tokenizer" / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(file))
+    words = {word for text in sentences for word, _ in _split(tokenizer, text)}
+    vocabulary = tokenizer.get_vocab()
+    new = sorted(words - vocabulary.keys())
+    if not new:
+        return []
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True)
+    old = encoder.get_input_embeddings().weight.detach()
+    rows = torch.randn(len(new), old.shape[1], generator=torch.Generator().manual_seed(seed)) * old.float().std()
+    encoder.resize_token_embeddings(len(old) + len(new), mean_resizing=False)
+    encoder.get_input_embeddings().weight.data[len(old) :] = rows
+    encoder.half().save_pretrained(folder / "text_encoder")
+
+    content = json.loads(file.read_text())
+    content["model"]["vocab"] |= {word: len(old) + index for index, word in enumerate(new)}
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False))
+    return new
+
+
+def _split(tokenizer: Tokenizer, text: str) -> list[tuple[str, tuple[int, int]]]:
+    pieces: list[tuple[str, tuple[int, int]]] = tokenizer.pre_tokenizer.pre_tokenize_str(
+        tokenizer.normalizer.normalize_str(text)
+    )
+    return pieces

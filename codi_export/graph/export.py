@@ -24,8 +24,8 @@ OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
 class Exported:
     """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D].
 
-    `condition`: image -> condition, small · `step`: z, t, alpha, sigma, prompt, condition -> x ·
-    `decode`: x, small -> output, picture.
+    `condition`: image -> condition, seen · `step`: z, t, alpha, sigma, prompt, condition -> x ·
+    `decode`: x, seen -> output, picture.
     """
 
     condition: ir.Model
@@ -43,15 +43,15 @@ class Exported:
 def export(pieces: Pieces, image: NDArray[np.uint8], noise: NDArray[np.float32]) -> Exported:
     """Trace the pieces at the sizes of `image` [B, H, W, 3] and `noise` [B, C, h, w]."""
     photo, z = torch.from_numpy(image), torch.from_numpy(noise)
-    condition, small = pieces.condition(photo)
+    condition, seen = pieces.condition(photo)
     prompt = pieces.prompt.expand(len(photo), -1, -1).contiguous()
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
     step = {"z": z, **scalars, "prompt": prompt, "condition": condition}
     return Exported(
-        condition=trace("condition", pieces.condition, {"image": photo}, ("condition", "small")),
+        condition=trace("condition", pieces.condition, {"image": photo}, ("condition", "seen")),
         step=trace("step", pieces.step, step, ("x",)),
-        decode=trace("decode", pieces.decode, {"x": z, "small": small}, ("output", "picture")),
+        decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture")),
         prompt=ir.tensor(prompt.numpy()),
     )
 

@@ -28,7 +28,7 @@ def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) ->
         x = _append(graph, stage, pieces.step, inputs)["x"]
         if index + 1 < len(schedule):
             z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)
-    output = _append(graph, "decode", pieces.decode, {"x": x, "small": given["small"]})["output"]
+    output = _append(graph, "decode", pieces.decode, {"x": x, "seen": given["seen"]})["output"]
     output.name = "output"  # ONNX does not let an output share its name with the input `image`
     graph.outputs.append(output)
     return ir.Model(graph, ir_version=pieces.step.ir_version)

@@ -9,6 +9,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone, load_part
@@ -55,14 +56,14 @@ def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
 def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> None:
     """Raises CodiError (bad-model) that names the first thing in which an adapter and a backbone disagree."""
     factor, unet, net = backbone.latent_factor, backbone.unet.config, adapter.net.config
-    pixels = facts.condition == "pixels"
+    pixels, seen = facts.condition == "pixels", registry.get("tasks", facts.task).condition_channels
     strides = 2 ** (len(net.conditioning_embedding_out_channels) - 1)
     for what, has, needs in (
         ("latent channels", net.in_channels, unet.in_channels),
         ("channels per level", tuple(net.block_out_channels), tuple(unet.block_out_channels)),
         ("layers per block", net.layers_per_block, unet.layers_per_block),
         ("prompt width", net.cross_attention_dim, unet.cross_attention_dim),
-        ("condition channels", net.conditioning_channels, 3 if pixels else 3 * factor**2 + backbone.latent_channels),
+        ("condition channels", net.conditioning_channels, condition_channels(backbone, facts.condition, seen)),
         ("condition pixels per latent pixel", strides, factor if pixels else 1),
     ):
         if has != needs:
@@ -92,17 +93,23 @@ def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
     (folder / FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
 
 
-def new(backbone: Backbone, condition: str, width: int, trunk: int = 0, attention: bool = True) -> ControlNetModel:
+def condition_channels(backbone: Backbone, condition: str, seen: int) -> int:
+    """Channels that an adapter reads, of a condition with `seen` channels (`fuse.condition_image`)."""
+    return seen if condition == "pixels" else seen * backbone.latent_factor**2 + backbone.latent_channels
+
+
+def new(
+    backbone: Backbone, condition: str, width: int, trunk: int = 0, attention: bool = True, seen: int = 3
+) -> ControlNetModel:
     """A zero-initialised adapter: the adapted model equals the backbone until it is trained (distill/README.md 2).
 
-    `width` is the condition embedding's; a condition at latent size needs no strides on its way in, and may have a
-    `trunk` of that many residual blocks. Without `attention` the adapter is convolutions alone: it does not read the
-    prompt, and is half as large.
+    `seen` counts the condition's channels; `width` is the condition embedding's. A condition at latent size needs no
+    strides on its way in, and may have a `trunk` of that many residual blocks. Without `attention` the adapter is
+    convolutions alone: it does not read the prompt, and is half as large.
     """
-    factor, channels, levels = backbone.latent_factor, 3, backbone.latent_factor.bit_length()
-    if condition == "unshuffled":
-        channels, levels = 3 * factor**2 + backbone.latent_channels, 1
-    elif trunk:
+    channels = condition_channels(backbone, condition, seen)
+    levels = 1 if condition == "unshuffled" else backbone.latent_factor.bit_length()
+    if trunk and condition != "unshuffled":
         raise CodiError(
             ErrorCode.BAD_OPTION, f"a trunk of {trunk} blocks needs the condition 'unshuffled', not '{condition}'"
         )

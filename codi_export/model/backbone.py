@@ -1,6 +1,7 @@
 """The frozen parts of a diffusers folder: U-Net, VAE, scheduler and, if a prompt is to be read, the text encoder."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,15 +124,37 @@ def decode(vae: nn.Module, latent: Tensor) -> Tensor:
     return image
 
 
-@torch.no_grad()
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A backbone's tokenizer and text encoder."""
+
+    tokenizer: Any
+    encoder: CLIPTextModel
+
+    def tokens(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts -> [B, T], padded and cut to the encoder's length."""
+        length = self.encoder.config.max_position_embeddings
+        cut = {"padding": "max_length", "max_length": length, "truncation": True}
+        ids: Tensor = self.tokenizer(list(prompts), return_tensors="pt", **cut).input_ids
+        return ids
+
+    @torch.no_grad()
+    def embed(self, tokens: Tensor) -> Tensor:
+        """[B, T] -> [B, T, D]."""
+        embedding: Tensor = self.encoder.to(tokens.device)(tokens).last_hidden_state
+        return embedding
+
+
+def load_text(folder: Path) -> Text:
+    """The text parts of a diffusers folder; raises CodiError (bad-model)."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return Text(tokenizer, load_part(CLIPTextModel, folder / "text_encoder"))
+
+
 def embed(folder: Path, prompts: list[str]) -> Tensor:
     """Prompts -> [B, T, D], by the folder's own tokenizer and text encoder."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    encoder = load_part(CLIPTextModel, folder / "text_encoder")
-    length = encoder.config.max_position_embeddings
-    tokens = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    embedding: Tensor = encoder(tokens.input_ids).last_hidden_state
-    return embedding
+    text = load_text(folder)
+    return text.embed(text.tokens(prompts))
 
 
 def _only_latent(coded: Any) -> Tensor:

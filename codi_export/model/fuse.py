@@ -36,14 +36,18 @@ class Enlarge(nn.Module):
 
 
 def condition_image(kind: str, large: Tensor, vae: nn.Module, factor: int) -> Tensor:
-    """What the adapter looks at, from the condition at output size, [B, 3, H, W] in [0, 1].
+    """What the adapter looks at, from the condition at output size, [B, 3, H, W] in [0, 1], or [B, 4, H, W] with a
+    mask, under which the picture is hidden by grey.
 
     `pixels`: that picture itself. `unshuffled`: the same pixels at latent size, [B, 3 f^2, h, w], and the picture's
     latent: a ControlNet's strides would average away what is already aligned.
     """
+    if large.shape[1] == 4:
+        picture, mask = large[:, :3], large[:, 3:]
+        large = torch.cat([picture * (1 - mask) + 0.5 * mask, mask], dim=1)
     if kind == "pixels":
         return large
-    return torch.cat([F.pixel_unshuffle(large, factor), bb.encode(vae, large * 2 - 1)], dim=1)
+    return torch.cat([F.pixel_unshuffle(large, factor), bb.encode(vae, large[:, :3] * 2 - 1)], dim=1)
 
 
 class Condition(nn.Module):
@@ -57,15 +61,18 @@ class Condition(nn.Module):
         self.enlarge = enlarge
         self.factor = factor
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """image uint8 [B, H, W, 3] -> condition embedding [B, C0, h, w], small: the image [B, 3, H, W] in [0, 1]."""
-        small = image.float().permute(0, 3, 1, 2) / 255
-        looked_at = condition_image(self.kind, self.enlarge(small), self.vae, self.factor)
-        return self.denoiser.embed_condition(looked_at), small
+    def forward(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """image uint8 [B, H, W, 3], mask uint8 [B, H, W, 1] -> condition embedding [B, C0, h, w], seen: both as
+        [B, 3 or 4, H, W] in [0, 1], the mask 0 or 1."""
+        seen = image.float().permute(0, 3, 1, 2) / 255
+        if mask is not None:
+            seen = torch.cat([seen, (mask.permute(0, 3, 1, 2) > 127).float()], dim=1)
+        looked_at = condition_image(self.kind, self.enlarge(seen), self.vae, self.factor)
+        return self.denoiser.embed_condition(looked_at), seen
 
 
 class Decode(nn.Module):
-    """Clean latent -> picture, with what the low-resolution photo says put back in."""
+    """Clean latent -> picture, with what the input says put back in: a small photo's pixels, a mask's surroundings."""
 
     down_rows: Tensor
     down_columns: Tensor
@@ -79,11 +86,15 @@ class Decode(nn.Module):
         self.register_buffer("down_rows", bicubic_matrix(height, height // enlarge.scale).float(), persistent=False)
         self.register_buffer("down_columns", bicubic_matrix(width, width // enlarge.scale).float(), persistent=False)
 
-    def forward(self, x: Tensor, small: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, C, h, w], small [B, 3, H, W] in [0, 1] -> uint8 [B, H', W', 3], and float [B, 3, H', W'] in [-1, 1]."""
+    def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, C, h, w], seen [B, 3 or 4, H, W] in [0, 1] -> uint8 [B, H', W', 3], and float [B, 3, H', W'] in
+        [-1, 1]."""
         picture = bb.decode(self.vae, x)
         if self.weight:
-            picture = back_project(picture, small * 2 - 1, self.enlarge, self.down_rows, self.down_columns, self.weight)
+            picture = back_project(picture, seen * 2 - 1, self.enlarge, self.down_rows, self.down_columns, self.weight)
+        if seen.shape[1] == 4:
+            known, mask = seen[:, :3] * 2 - 1, seen[:, 3:]
+            picture = known * (1 - mask) + picture * mask
         picture = picture.clamp(-1, 1)
         levels = ((picture + 1) * 127.5 + 0.5).floor().clamp(0, 255)
         return levels.permute(0, 2, 3, 1).to(torch.uint8), picture
@@ -99,7 +110,7 @@ def back_project(
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding."""
+    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding; in torch, [B, T, D] gives each its own."""
 
     condition: Condition
     step: Denoiser
@@ -122,14 +133,14 @@ def pieces(
 
 @torch.no_grad()
 def run(
-    pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor
+    pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
     """The pipeline in torch: (uint8 image, float image, [x of every step]).
 
-    image uint8 [B, H, W, 3], noise [B, C, h, w]. Every step estimates x; the sampler mixes the next latent; the last x
-    is decoded (distill/README.md 4).
+    image uint8 [B, H, W, 3], noise [B, C, h, w], mask uint8 [B, H, W, 1] where the task has one. Every step estimates
+    x; the sampler mixes the next latent; the last x is decoded (distill/README.md 4).
     """
-    condition, small = pieces.condition(image)
+    condition, seen = pieces.condition(image) if mask is None else pieces.condition(image, mask)
     prompt = pieces.prompt.expand(len(image), -1, -1)
     z, estimates = noise, []
     for index, step in enumerate(schedule.steps):
@@ -139,5 +150,5 @@ def run(
         if index + 1 < len(schedule):
             mix = sampler.update(step, schedule.steps[index + 1])
             z = mix.x * x + mix.z * z + mix.noise * noise
-    levels, picture = pieces.decode(estimates[-1], small)
+    levels, picture = pieces.decode(estimates[-1], seen)
     return levels, picture, estimates

@@ -1,5 +1,7 @@
 """Random crops: several scales, all eight orientations."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -19,20 +21,23 @@ def choose(photos: list[Picture], scenes: list[Picture], photo_share: float, rng
     return pool[rng.integers(len(pool))]
 
 
-def crop(pixels: Pixels, size: int, rng: np.random.Generator, scale: tuple[float, float] = (0.5, 1.0)) -> Pixels:
-    """A `size` x `size` crop of the picture scaled down by a factor from `scale`; enlarged only if it is too small.
+def crop(
+    views: Sequence[Pixels], size: int, rng: np.random.Generator, scale: tuple[float, float] = (0.5, 1.0)
+) -> list[Pixels]:
+    """The same `size` x `size` crop of all views of a scene, scaled down by a factor from `scale`; enlarged only if the
+    picture is too small.
 
     The photos are lossy files: scaling down before the crop takes their block artefacts out.
     """
-    height, width = pixels.shape[:2]
+    height, width = views[0].shape[:2]
     side = min(round(size / rng.uniform(*scale)), height, width)
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    window = Image.fromarray(pixels[top : top + side, left : left + side])
-    return np.asarray(window if side == size else window.resize((size, size), Image.Resampling.BICUBIC))
+    windows = [Image.fromarray(view[top : top + side, left : left + side]) for view in views]
+    return [np.asarray(w if side == size else w.resize((size, size), Image.Resampling.BICUBIC)) for w in windows]
 
 
-def turn(pixels: Pixels, rng: np.random.Generator, quarter_turns: bool = True) -> Pixels:
-    """One of the eight orientations of a square (of the two mirror images without `quarter_turns`)."""
-    if quarter_turns:
-        pixels = np.rot90(pixels, int(rng.integers(4)))
-    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
+def turn(views: Sequence[Pixels], rng: np.random.Generator, quarter_turns: bool = True) -> list[Pixels]:
+    """One of the eight orientations of a square (of the two mirror images without `quarter_turns`), for all views."""
+    quarters = int(rng.integers(4)) if quarter_turns else 0
+    mirror = -1 if rng.random() < 0.5 else 1
+    return [np.ascontiguousarray(np.rot90(view, quarters)[:, ::mirror]) for view in views]

@@ -20,6 +20,11 @@ def to_signed(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels).movedim(-1, 1).contiguous().float() / 127.5 - 1
 
 
+def to_unit(pixels: Pixels) -> Tensor:
+    """uint8 [B, H, W, C] -> float [B, C, H, W] in [0, 1]."""
+    return torch.from_numpy(pixels).movedim(-1, 1).contiguous().float() / 255
+
+
 def save_picture(image: Tensor, file: Path) -> None:
     """Write one [3, H, W] image in [-1, 1] as PNG."""
     Image.fromarray(to_pixels(image)).save(file)

@@ -28,10 +28,10 @@ def test_the_winners_of_every_round_are_kept(pack: Path, toy_backbone: Path, mon
     job = CodiJob(registry.get("tasks", "sr"), AdapterConfig(width=16), CodiConfig(), data, pack, toy_backbone)
     facts, rows = choose.choose(job, job.module)
     lists, weights = rows[: -len(choose.WEIGHTS)], rows[-len(choose.WEIGHTS) :]
-    best = min(weights, key=lambda row: row["clean"] + row["degraded"])
+    best = min(weights, key=lambda row: row["bicubic"] + row["degraded"])
     assert facts.backprojection == best["backprojection"] > 0  # an untrained adapter needs what the photo says
     assert {row["timesteps"] for row in weights} == {facts.timesteps["2"]}
     for steps, tried in choose.LISTS.items():
-        scores = {row["timesteps"]: row["clean"] + row["degraded"] for row in lists if row["steps"] == steps}
+        scores = {row["timesteps"]: row["bicubic"] + row["degraded"] for row in lists if row["steps"] == steps}
         assert set(scores) == set(tried)
         assert scores[facts.timesteps[str(steps)]] == min(scores.values())

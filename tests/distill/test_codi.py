@@ -31,10 +31,10 @@ def test_batches_hold_low_resolution_inputs_of_their_own_images(pack: Path, toy_
     for seed in range(4):
         batch = job.batch(np.random.default_rng(seed), 4)
         side = batch["image"].shape[-1]
-        assert batch["small"].shape == (len(batch["image"]), 3, side // 4, side // 4)
-        assert batch["small"].min() >= 0 and batch["small"].max() <= 1
+        assert batch["seen"].shape == (len(batch["image"]), 3, side // 4, side // 4)
+        assert batch["seen"].min() >= 0 and batch["seen"].max() <= 1
         shrunk = torch.nn.functional.avg_pool2d((batch["image"] + 1) / 2, 4)
-        assert (shrunk - batch["small"]).abs().mean() < 0.15
+        assert (shrunk - batch["seen"]).abs().mean() < 0.15
 
 
 def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
