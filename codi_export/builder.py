@@ -13,17 +13,18 @@ from PIL import Image, ImageOps
 from safetensors.numpy import save
 
 from codi_export import bundle, parity, registry, zoo
-from codi_export.graph import passes, store
+from codi_export.graph import passes, store, text
 from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import reference
+from codi_export.model.backbone import load_text
 from codi_export.parity import Outcome
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime.noise import normal
 from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, Precision, Schedule, TensorSpec
 
 Progress = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
-Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]  # photo [B, H, W, 3], noise [B, C, h, w]
+Inputs = dict[str, NDArray[Any]]  # of one call, by name
 
 SEEDS = (0, 1)  # two, so that a graph that ignores its noise is found out
 TOOLS = ("codi-export", "torch", "diffusers", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
@@ -42,6 +43,7 @@ def build(
     width: int = 0,
     batch_size: int = 1,
     prompt: str | None = None,
+    text_input: bool = False,
     min_psnr: float = 60.0,
     overwrite: bool = False,
 ) -> Manifest:
@@ -60,6 +62,7 @@ def build(
         width=width,
         batch_size=batch_size,
         prompt=prompt,
+        text_input=text_input,
         min_psnr=min_psnr,
     )
     return build_spec(spec, Path(output or spec.name), overwrite)
@@ -80,13 +83,15 @@ def build_spec(
     with bundle.building(output, overwrite) as folder:
         begin(f"loading {spec.model}")
         recipe = prepare(spec)
-        pieces, pairs = recipe.pieces(), _pairs(recipe)
+        pieces, trials = recipe.pieces(), _trials(recipe)
         (folder / "graphs").mkdir()
         (folder / "golden").mkdir()
 
         begin("tracing")
-        exported = export(pieces, *pairs[0])
+        exported = export(pieces, trials[0])
         store.save_weights(exported.models, folder / "graphs", spec.task)
+        if recipe.text_input:
+            text.export_text(load_text(recipe.backbone.folder), folder)
 
         graphs = []
         for schedule in recipe.schedules:
@@ -97,33 +102,42 @@ def build_spec(
             store.save(model, folder / "graphs" / f"{name}.onnx")
 
             begin(f"checking {name} against torch")
-            wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, *pair)) for pair in pairs]
-            found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, pairs)
+            wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
+            found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
             figures = parity.require(found, wanted, spec.min_psnr)
-            _save_golden(folder / "golden" / f"{name}.safetensors", pairs[0], wanted[0])
+            _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
             graphs.append(_record(recipe, schedule, name, figures))
 
-        manifest = Manifest(spec, recipe.facts, tuple(graphs), _files(folder), _licences(recipe), _tools())
+        encoder = (text.GRAPH, text.TOKENIZER) if recipe.text_input else ("", "")
+        manifest = Manifest(spec, recipe.facts, tuple(graphs), _files(folder), _licences(recipe), _tools(), *encoder)
         bundle.write_manifest(folder, manifest)
         begin("done")
     return manifest
 
 
-def _pairs(recipe: Recipe) -> list[Pair]:
-    """What a graph is tried on: the zoo's photo at the input's size, once with the noise of each seed."""
+def _trials(recipe: Recipe) -> list[Inputs]:
+    """What a graph is tried on: the zoo's photo at the input's size, its centre masked, once with the noise of each
+    seed."""
     batch, height, width, _ = recipe.image_shape
     with Image.open(zoo.PHOTO) as file:
         photo = ImageOps.fit(file.convert("RGB"), (width, height))
-    photos = np.repeat(np.asarray(photo)[None], batch, axis=0)
-    return [(photos, normal(seed, recipe.noise_shape)) for seed in SEEDS]
+    mask = np.zeros((batch, height, width, 1), np.uint8)
+    mask[:, height // 4 : -height // 4, width // 4 : -width // 4] = 255
+    fixed = {
+        "image": np.repeat(np.asarray(photo)[None], batch, axis=0),
+        "mask": mask,
+        "prompt_embeds": recipe.prompt.expand(batch, -1, -1).numpy(),
+    }
+    trials = ({**fixed, "noise": normal(seed, recipe.noise_shape)} for seed in SEEDS)
+    return [{spec.name: trial[spec.name] for spec in recipe.inputs} for trial in trials]
 
 
-def _run_graph(path: Path, schedule: Schedule, pairs: Sequence[Pair]) -> list[Outcome]:
+def _run_graph(path: Path, schedule: Schedule, trials: Sequence[Inputs]) -> list[Outcome]:
     """The file itself gives the 8-bit picture; a copy with further outputs, over the same weights, gives the rest."""
     probe = path.with_suffix(".probe.onnx")
     names = probes(schedule)
     store.save_probe(path, probe, names)
-    outputs, values = _run_onnx(path, pairs), _run_onnx(probe, pairs)
+    outputs, values = _run_onnx(path, trials), _run_onnx(probe, trials)
     probe.unlink()
     return [
         Outcome(output["output"], value[names[-1]], [value[name] for name in names[:-1]])
@@ -131,14 +145,14 @@ def _run_graph(path: Path, schedule: Schedule, pairs: Sequence[Pair]) -> list[Ou
     ]
 
 
-def _run_onnx(path: Path, pairs: Sequence[Pair]) -> list[dict[str, NDArray[Any]]]:
+def _run_onnx(path: Path, trials: Sequence[Inputs]) -> list[dict[str, NDArray[Any]]]:
     run = registry.get("backends", "onnxruntime").open(path, "cpu", None)
-    return [run({"image": photo, "noise": noise}) for photo, noise in pairs]
+    return [run(inputs) for inputs in trials]
 
 
-def _save_golden(path: Path, pair: Pair, wanted: Outcome) -> None:
+def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:
     """The torch pipeline's answer, for `verify` on any device."""
-    arrays = {"image": pair[0], "noise": pair[1], "output": wanted.levels}
+    arrays = {**inputs, "output": wanted.levels}
     path.write_bytes(
         save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     )  # it writes raw memory
@@ -152,7 +166,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
         sampler=recipe.sampler.name,
         precision=recipe.spec.precision,
         schedule=schedule,
-        inputs=(TensorSpec("image", "uint8", recipe.image_shape), TensorSpec("noise", "float32", recipe.noise_shape)),
+        inputs=recipe.inputs,
         outputs=(TensorSpec("output", "uint8", recipe.output_shape),),
         scale=recipe.task.scale,
         latent_factor=recipe.backbone.latent_factor,
@@ -163,7 +177,8 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
 
 
 def _files(folder: Path) -> tuple[FileEntry, ...]:
-    paths = (path for part in ("golden", "graphs") for path in sorted((folder / part).iterdir()))
+    paths = [path for part in ("golden", "graphs") for path in sorted((folder / part).iterdir())]
+    paths += folder.glob(text.TOKENIZER)
     return tuple(bundle.file_entry(folder, path.relative_to(folder).as_posix()) for path in paths)
 
 

@@ -14,7 +14,14 @@ from codi_export.spec import SCHEMA_VERSION, FileEntry, Manifest, from_json, to_
 
 MANIFEST = "codi.json"
 MARKER = ".codi-build.json"  # a build was begun here
-CONTENTS = {MANIFEST, MARKER, "graphs", "golden", "engines"}  # everything that a bundle's own folder may hold
+CONTENTS = {
+    MANIFEST,
+    MARKER,
+    "graphs",
+    "golden",
+    "engines",
+    "tokenizer.json",
+}  # everything that a bundle's own folder may hold
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 
 How = Literal["hash", "size"]
@@ -199,7 +206,8 @@ def _check_schema(path: Path, value: Any) -> None:
 
 def _check_paths(folder: Path, manifest: Manifest) -> None:
     listed = {entry.path for entry in manifest.files}
-    used = {path for graph in manifest.graphs for path in (graph.path, graph.golden) if path}
+    used = {path for graph in manifest.graphs for path in (graph.path, graph.golden)}
+    used = {path for path in (*used, manifest.text_encoder, manifest.tokenizer) if path}
     for path in sorted(listed | used):
         files.inside(folder, path)
     for path in sorted(used - listed):

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from codi_export import registry, zoo
 from codi_export import schedule as schedules
 from codi_export.errors import CodiError, ErrorCode
@@ -13,12 +15,13 @@ from codi_export.model import fuse
 from codi_export.model.backbone import Backbone
 from codi_export.model.denoiser import Denoiser
 from codi_export.samplers import Sampler
-from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec
+from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`."""
+    """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`;
+    `prompt`: the fixed prompt's embedding [1, T, D]."""
 
     spec: BuildSpec
     task: TaskSpec
@@ -28,6 +31,21 @@ class Recipe:
     facts: AdapterSpec
     schedules: tuple[Schedule, ...]
     size: tuple[int, int]
+    prompt: Tensor
+
+    @property
+    def text_input(self) -> bool:
+        """Whether each call brings its own prompt."""
+        return self.task.text or self.spec.text_input
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the engine is given."""
+        image, prompt = self.image_shape, (self.spec.batch_size, *self.prompt.shape[1:])
+        mask = (TensorSpec("mask", "uint8", (*image[:3], 1)),) if self.task.mask else ()
+        prompt_embeds = (TensorSpec("prompt_embeds", "float32", prompt),) if self.text_input else ()
+        noise = TensorSpec("noise", "float32", self.noise_shape)
+        return TensorSpec("image", "uint8", image), *mask, noise, *prompt_embeds
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
@@ -55,10 +73,8 @@ class Recipe:
 
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
-        prompt = self.task.prompt if self.spec.prompt is None else self.spec.prompt
         denoiser = Denoiser(self.backbone.unet, self.adapter.net, self.backbone.prediction_type)
-        embedding = backbones.embed(self.backbone.folder, [prompt])
-        return fuse.pieces(self.backbone, denoiser, self.facts, self.task, self.image_shape[1:3], embedding)
+        return fuse.pieces(self.backbone, denoiser, self.facts, self.task, self.image_shape[1:3], self.prompt)
 
     def warnings(self, steps: int) -> tuple[str, ...]:
         """What the adapter was not trained for."""
@@ -90,7 +106,8 @@ def prepare(spec: BuildSpec) -> Recipe:
         adapter=adapter,
         facts=facts,
         schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
-        size=_size(spec, task, backbone),
+        size=_size(spec, task, backbone, facts.image_size or backbone.image_size),
+        prompt=backbones.embed(backbone.folder, [task.prompt if spec.prompt is None else spec.prompt]),
     )
 
 
@@ -118,10 +135,10 @@ def _schedule(steps: int, facts: AdapterSpec, backbone: Backbone) -> Schedule:
     return schedules.make(ts, backbone.alphas.tolist(), backbone.sigmas.tolist(), backbone.prediction_type)
 
 
-def _size(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> tuple[int, int]:
-    """Output height and width: the options' or the backbone's own. Each level of the U-Net must halve them evenly."""
+def _size(spec: BuildSpec, task: TaskSpec, backbone: Backbone, usual: int) -> tuple[int, int]:
+    """Output height and width: the options' or the usual side. Each level of the U-Net must halve them evenly."""
     unit = math.lcm(task.scale, backbone.latent_factor * backbone.unet_factor)
-    height, width = spec.height or backbone.image_size, spec.width or backbone.image_size
+    height, width = spec.height or usual, spec.width or usual
     for option, pixels in (("--height", height), ("--width", width)):
         if pixels % unit:
             near = max(unit, round(pixels / unit) * unit)

@@ -96,6 +96,7 @@ class AdapterSpec:
     guidance: tuple[float, float] = (1.0, 1.0)
     final: Literal["x"] = "x"
     backprojection: float = 0.0
+    image_size: int = 0  # side of the output, in pixels, that it was trained for; 0: the backbone's
     timesteps: dict[str, tuple[int, ...]] = field(default_factory=dict)  # N -> list, chosen on the validation slice
 
 
@@ -113,6 +114,7 @@ class BuildSpec:
     width: int = 0
     batch_size: int = 1
     prompt: str | None = None  # None = the task's own
+    text_input: bool = False  # each call brings its prompt; always so for tasks that read one
     min_psnr: float = 60.0
 
     def __post_init__(self) -> None:
@@ -192,6 +194,8 @@ class Manifest:
     files: tuple[FileEntry, ...]
     licences: dict[str, str] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
+    text_encoder: str = ""  # input_ids int64 [1, T] -> prompt_embeds [1, T, D], of a bundle that reads prompts
+    tokenizer: str = ""
     schema: int = SCHEMA_VERSION
 
 

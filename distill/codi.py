@@ -176,7 +176,7 @@ class CodiJob:
         captioned = self.config.drop_caption < 0.5
         captions = [p.caption if captioned else self.task.prompt for p in self.held_out[: len(seen)]]
         prompt = self.prompt(captions).to(device)
-        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt)
+        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt[:1])
         for piece in (pieces.condition, pieces.step, pieces.decode):
             piece.to(device)
         plan = schedule.make(
@@ -189,8 +189,8 @@ class CodiJob:
         size = (len(seen), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
         noise = torch.randn(size, generator=torch.Generator().manual_seed(seed))
         sampler = registry.get("samplers", self.method.predictor)
-        image, mask = seen[..., :3].to(device), seen[..., 3:].to(device)
-        return fuse.run(pieces, plan, sampler, image, noise.to(device), mask if self.task.mask else None)[1].cpu()
+        image, noise, mask = seen[..., :3].to(device), noise.to(device), seen[..., 3:].to(device)
+        return fuse.run(pieces, plan, sampler, image, noise, mask if self.task.mask else None, prompt)[1].cpu()
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""

@@ -25,6 +25,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from codi_export import registry
 from codi_export.graph.export import Exported, export
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
@@ -58,7 +59,8 @@ def recipe(kind: Kind) -> Recipe:
 
 @functools.cache
 def _exported(kind: Kind) -> Exported:
-    return export(recipe(kind).pieces(), *inputs(kind))
+    image, noise = inputs(kind)
+    return export(recipe(kind).pieces(), {"image": image, "noise": noise})
 
 
 def exported(kind: Kind) -> Exported:
@@ -121,7 +123,8 @@ def sd15_shaped(folder: Path, width: int = 8) -> Path:
 def adapter(folder: Path, backbone_folder: Path, facts: AdapterSpec) -> Path:
     """A ControlNet for the toy backbone, with the condition that `facts` names."""
     torch.manual_seed(1)
-    net = adapters.new(backbones.load(backbone_folder), facts.condition, width=16)
+    seen = registry.get("tasks", facts.task).condition_channels
+    net = adapters.new(backbones.load(backbone_folder), facts.condition, width=16, seen=seen)
     adapters.save(_awake(net), facts, folder)
     return folder
 

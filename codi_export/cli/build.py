@@ -46,6 +46,7 @@ COUNT = click.IntRange(min=1)
 @click.option("--width", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
 @click.option("--batch-size", metavar="B", type=COUNT, default=1, show_default=True, help="Pictures per call.")
 @click.option("--prompt", metavar="TEXT", help="Built in as a constant; the task's own if left out.")
+@click.option("--text-input", is_flag=True, help="Take the prompt with each call instead; `edit` always does.")
 @click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the computation.")
 @click.option(
     "--min-psnr",
@@ -69,6 +70,7 @@ def build(
     width: int | None,
     batch_size: int,
     prompt: str | None,
+    text_input: bool,
     precision: Precision,
     min_psnr: float,
     dry_run: bool,
@@ -78,7 +80,7 @@ def build(
 ) -> None:
     """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
     sizes = height or 0, width or 0
-    spec = BuildSpec(task, steps, model, adapter, sampler, precision, *sizes, batch_size, prompt, min_psnr)
+    spec = BuildSpec(task, steps, model, adapter, sampler, precision, *sizes, batch_size, prompt, text_input, min_psnr)
     target = output or Path(spec.name)
     bundle.prepare_output(target, overwrite)  # before torch is imported: seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
@@ -116,7 +118,8 @@ def _plan(spec: BuildSpec) -> Report:
     for graph in graphs:
         _warn(f"{graph['steps']} steps", graph["warnings"])
     lines = [f"{graph['steps']} steps  {graph['sampler']} at t = {graph['timesteps']}" for graph in graphs]
-    shapes = f"image {[*recipe.image_shape]} + noise {[*recipe.noise_shape]} -> {[*recipe.output_shape]}"
+    inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
+    shapes = f"{inputs} -> {[*recipe.output_shape]}"
     return {"bytes": recipe.weight_bytes, "graphs": graphs}, [
         *lines,
         shapes,

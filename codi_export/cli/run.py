@@ -33,6 +33,12 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 @click.option(
     "--tile", default="auto", show_default=True, callback=_tile, metavar="auto|off|N", help="Cut large pictures."
 )
+@click.option("--prompt", metavar="TEXT", help="What to do, for bundles that read a prompt.")
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path, exists=True),
+    help="What to fill, white: a file, or a folder with one of the same name for each input.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist; inputs never are.")
 @terminal.json_option
 @click.pass_context
@@ -47,17 +53,21 @@ def run(
     provider: str,
     backend: str,
     tile: Tile,
+    prompt: str | None,
+    mask: Path | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Run BUNDLE on each INPUT: image files, and folders of them, of any size."""
-    todo = jobs.plan(inputs, output, overwrite)
+    todo = jobs.plan(inputs, output, overwrite, mask)
     session = load(bundle, task, steps, provider, backend)
+    for word in session.text().unknown(prompt) if session.text and prompt else ():
+        terminal.say(f"warning: '{word}' is not in the bundle's vocabulary")
     done: list[tuple[jobs.Job, jobs.Done]] = []
     failed: list[tuple[jobs.Job, CodiError]] = []
     for job in todo:
         try:
-            done.append((job, _run(session, job, seed, tile, as_json)))
+            done.append((job, _run(session, job, seed, tile, prompt, as_json)))
         except CodiError as error:  # the other pictures are still made
             failed.append((job, error))
             terminal.say_error(error)
@@ -66,9 +76,9 @@ def run(
     context.exit(1 if failed else 0)
 
 
-def _run(session: Session, job: jobs.Job, seed: int, tile: Tile, as_json: bool) -> jobs.Done:
+def _run(session: Session, job: jobs.Job, seed: int, tile: Tile, prompt: str | None, as_json: bool) -> jobs.Done:
     with terminal.progress(job.source.name) as progress:
-        done = jobs.run(session, job, seed, tile, progress)
+        done = jobs.run(session, job, seed, tile, progress, prompt)
     for notice in done.notices:
         terminal.say(f"note: {job.source}: {notice}")
     click.echo(f"{job.target}  {done.width} x {done.height}  {done.latency_ms:.0f} ms", err=as_json)

@@ -6,8 +6,8 @@ Weights keep the names and the layout that they have in the backbone's and the a
 import logging
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
@@ -22,16 +22,17 @@ OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D].
+    """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D]; None if each call
+    brings its own.
 
-    `condition`: image -> condition, seen · `step`: z, t, alpha, sigma, prompt, condition -> x ·
+    `condition`: image (and mask) -> condition, seen · `step`: z, t, alpha, sigma, prompt, condition -> x ·
     `decode`: x, seen -> output, picture.
     """
 
     condition: ir.Model
     step: ir.Model
     decode: ir.Model
-    prompt: ir.TensorProtocol
+    prompt: ir.TensorProtocol | None
 
     @property
     def models(self) -> tuple[ir.Model, ...]:
@@ -40,19 +41,21 @@ class Exported:
 
 
 @torch.no_grad()
-def export(pieces: Pieces, image: NDArray[np.uint8], noise: NDArray[np.float32]) -> Exported:
-    """Trace the pieces at the sizes of `image` [B, H, W, 3] and `noise` [B, C, h, w]."""
-    photo, z = torch.from_numpy(image), torch.from_numpy(noise)
-    condition, seen = pieces.condition(photo)
-    prompt = pieces.prompt.expand(len(photo), -1, -1).contiguous()
+def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
+    """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and the task's
+    `mask` [B, H, W, 1] and `prompt_embeds` [B, T, D]."""
+    pictures: dict[str, Tensor] = {name: torch.from_numpy(inputs[name]) for name in ("image", "mask") if name in inputs}
+    z = torch.from_numpy(inputs["noise"])
+    condition, seen = pieces.condition(**pictures)
+    prompt = pieces.prompt.expand(len(z), -1, -1).contiguous()
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
     step = {"z": z, **scalars, "prompt": prompt, "condition": condition}
     return Exported(
-        condition=trace("condition", pieces.condition, {"image": photo}, ("condition", "seen")),
+        condition=trace("condition", pieces.condition, pictures, ("condition", "seen")),
         step=trace("step", pieces.step, step, ("x",)),
         decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture")),
-        prompt=ir.tensor(prompt.numpy()),
+        prompt=None if "prompt_embeds" in inputs else ir.tensor(prompt.numpy()),
     )
 
 

@@ -16,16 +16,22 @@ Values = dict[str, ir.Value]
 
 
 def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) -> ir.Model:
-    """One graph: image uint8 [B, H, W, 3], noise float32 [B, C, h, w] -> output uint8 [B, H', W', 3]."""
-    image, noise = _input("image", pieces.condition.graph.inputs[0]), _input("noise", pieces.step.graph.inputs[0])
-    graph = ir.Graph([image, noise], [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
-    prompt = _constant(graph, "prompt", pieces.prompt)
-    given = _append(graph, "condition", pieces.condition, {"image": image})
+    """One graph: image uint8 [B, H, W, 3], noise float32 [B, C, h, w] -> output uint8 [B, H', W', 3].
+
+    Inputs of some tasks: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D] last.
+    """
+    pictures = {str(value.name): _input(str(value.name), value) for value in pieces.condition.graph.inputs}
+    noise = _input("noise", _find(pieces.step, "z"))
+    prompts = [] if pieces.prompt else [_input("prompt_embeds", _find(pieces.step, "prompt"))]
+    inputs = [*pictures.values(), noise, *prompts]
+    graph = ir.Graph(inputs, [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
+    prompt = prompts[0] if prompts else _constant(graph, "prompt", pieces.prompt)
+    given = _append(graph, "condition", pieces.condition, pictures)
     z = x = noise
     for index, step in enumerate(schedule.steps):
         stage = f"step{index + 1}"
-        inputs = {"z": z, "prompt": prompt, "condition": given["condition"], **_constants(graph, stage, step)}
-        x = _append(graph, stage, pieces.step, inputs)["x"]
+        values = {"z": z, "prompt": prompt, "condition": given["condition"], **_constants(graph, stage, step)}
+        x = _append(graph, stage, pieces.step, values)["x"]
         if index + 1 < len(schedule):
             z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)
     output = _append(graph, "decode", pieces.decode, {"x": x, "seen": given["seen"]})["output"]
@@ -84,6 +90,10 @@ def _constants(graph: ir.Graph, stage: str, step: Step) -> Values:
         "sigma": np.array(step.sigma, np.float32),
     }
     return {name: _constant(graph, f"{stage}/{name}", ir.tensor(number)) for name, number in numbers.items()}
+
+
+def _find(piece: ir.Model, name: str) -> ir.Value:
+    return next(value for value in piece.graph.inputs if value.name == name)
 
 
 def _input(name: str, like: ir.Value) -> ir.Value:

@@ -110,7 +110,7 @@ def back_project(
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding; in torch, [B, T, D] gives each its own."""
+    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding."""
 
     condition: Condition
     step: Denoiser
@@ -133,15 +133,22 @@ def pieces(
 
 @torch.no_grad()
 def run(
-    pieces: Pieces, schedule: Schedule, sampler: Sampler, image: Tensor, noise: Tensor, mask: Tensor | None = None
+    pieces: Pieces,
+    schedule: Schedule,
+    sampler: Sampler,
+    image: Tensor,
+    noise: Tensor,
+    mask: Tensor | None = None,
+    prompt_embeds: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
     """The pipeline in torch: (uint8 image, float image, [x of every step]).
 
-    image uint8 [B, H, W, 3], noise [B, C, h, w], mask uint8 [B, H, W, 1] where the task has one. Every step estimates
-    x; the sampler mixes the next latent; the last x is decoded (distill/README.md 4).
+    image uint8 [B, H, W, 3], noise [B, C, h, w], mask uint8 [B, H, W, 1] where the task has one; prompt_embeds
+    [B, T, D] stand in for the fixed prompt. Every step estimates x; the sampler mixes the next latent; the last x is
+    decoded (distill/README.md 4).
     """
     condition, seen = pieces.condition(image) if mask is None else pieces.condition(image, mask)
-    prompt = pieces.prompt.expand(len(image), -1, -1)
+    prompt = pieces.prompt.expand(len(image), -1, -1) if prompt_embeds is None else prompt_embeds
     z, estimates = noise, []
     for index, step in enumerate(schedule.steps):
         t, alpha, sigma = (torch.tensor(value) for value in (step.t, step.alpha, step.sigma))

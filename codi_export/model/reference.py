@@ -1,5 +1,7 @@
 """The torch pipeline on numpy arrays: what a graph is compared with."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,9 +14,10 @@ Floats = NDArray[np.float32]
 
 
 def run(
-    pieces: fuse.Pieces, schedule: Schedule, sampler: Sampler, image: NDArray[np.uint8], noise: Floats
+    pieces: fuse.Pieces, schedule: Schedule, sampler: Sampler, inputs: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[np.uint8], Floats, tuple[Floats, ...]]:
-    """image [B, H, W, 3], noise [B, C, h, w] -> uint8 [B, H', W', 3], the same as floats [B, 3, H', W'], every x."""
-    tensors = torch.from_numpy(image), torch.from_numpy(noise)
-    levels, picture, latents = fuse.run(pieces, schedule, sampler, *tensors)
+    """An engine's inputs by name, `image` [B, H, W, 3], `noise` [B, C, h, w] and the task's others (`fuse.run`) ->
+    uint8 [B, H', W', 3], the same as floats [B, 3, H', W'], every x."""
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    levels, picture, latents = fuse.run(pieces, schedule, sampler, **tensors)
     return levels.numpy(), picture.numpy(), tuple(x.numpy() for x in latents)

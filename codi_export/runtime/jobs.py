@@ -13,10 +13,11 @@ from codi_export.runtime.session import Progress, Session, Tile
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Read `source`, write `target`."""
+    """Read `source` (and its `mask`), write `target`."""
 
     source: Path
     target: Path
+    mask: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,12 @@ class Done:
     notices: tuple[str, ...]
 
 
-def plan(inputs: Sequence[Path], out: Path, overwrite: bool = False) -> list[Job]:
+def plan(inputs: Sequence[Path], out: Path, overwrite: bool = False, mask: Path | None = None) -> list[Job]:
     """Jobs for files and folders (a folder means its images, by name). `out` is a file for one file, else a folder.
 
-    In a folder outputs keep their names; what cannot be written in its own format becomes .png. Raises CodiError
-    (missing-file, bad-option, output-exists); an input is never overwritten.
+    In a folder outputs keep their names; what cannot be written in its own format becomes .png. `mask` is a file for
+    all inputs, or a folder that has one of the same stem for each. Raises CodiError (missing-file, bad-option,
+    output-exists); an input is never overwritten.
     """
     sources = [source for path in inputs for source in _expand(path)]
     one_file = len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir()
@@ -41,16 +43,24 @@ def plan(inputs: Sequence[Path], out: Path, overwrite: bool = False) -> list[Job
         raise CodiError(
             ErrorCode.BAD_OPTION, f"-o {out} is a file; several inputs need a folder", "name a folder, such as -o out"
         )
-    jobs = [Job(source, out if one_file else out / _name(source)) for source in sources]
+    jobs = [Job(source, out if one_file else out / _name(source), _mask(mask, source)) for source in sources]
     _check(jobs, overwrite)
     return jobs
 
 
-def run(session: Session, job: Job, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None) -> Done:
+def run(
+    session: Session,
+    job: Job,
+    seed: int = 0,
+    tile: Tile = "auto",
+    progress: Progress | None = None,
+    prompt: str | None = None,
+) -> Done:
     """Do one job. Alpha is enlarged bicubically and put back. Raises CodiError, and then nothing was written."""
     picture = image.read(job.source)
+    mask = None if job.mask is None else image.read(job.mask).pixels.max(axis=2)
     start = time.perf_counter()
-    pixels = session(picture.pixels, seed=seed, tile=tile, progress=progress)
+    pixels = session(picture.pixels, seed=seed, tile=tile, progress=progress, mask=mask, prompt=prompt)
     latency_ms = (time.perf_counter() - start) * 1000.0
     height, width = pixels.shape[:2]
     alpha = None if picture.alpha is None else image.resize_bicubic(picture.alpha, height, width)
@@ -70,6 +80,19 @@ def _expand(path: Path) -> Iterator[Path]:
             ErrorCode.MISSING_FILE, f"{path} holds no images", f"known: {', '.join(sorted(image.READABLE))}"
         )
     yield from found
+
+
+def _mask(mask: Path | None, source: Path) -> Path | None:
+    if mask is None or not mask.is_dir():
+        return mask
+    found = sorted(file for file in mask.iterdir() if file.stem == source.stem and file.suffix in image.READABLE)
+    if len(found) != 1:
+        raise CodiError(
+            ErrorCode.MISSING_FILE,
+            f"{mask} holds {len(found)} masks for {source}",
+            f"expected one, such as {mask / source.stem}.png",
+        )
+    return found[0]
 
 
 def _name(source: Path) -> str:

@@ -1,11 +1,12 @@
 """A session is one graph of a bundle, loaded and ready to run."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,20 @@ from codi_export import registry
 from codi_export.backends import Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import noise as noises
+from codi_export.runtime import text as texts
 from codi_export.runtime import tiling
+from codi_export.runtime.text import TextEncoder
 from codi_export.spec import Graph, Manifest, TensorSpec
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Mask = Pixels | Image.Image
+Arrays = dict[str, NDArray[Any]]
+Picture = TypeVar("Picture", Pixels, Image.Image)
 Tile = Literal["auto", "off"] | int
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 
+INPUTS = ("image", "mask", "noise", "prompt_embeds")
 OVERLAP = 16  # input pixels that neighbouring tiles share; at most a quarter of a tile
 
 
@@ -35,34 +43,51 @@ class Session:
     backend: str
     check: bundles.How
     runner: Runner = field(repr=False)
+    text: Callable[[], TextEncoder] | None = field(default=None, repr=False)  # opened at the first prompt
 
-    @overload
     def __call__(
-        self, image: Pixels, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
-    ) -> Pixels: ...
-    @overload
-    def __call__(
-        self, image: Image.Image, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
-    ) -> Image.Image: ...
-    def __call__(
-        self, image: Pixels | Image.Image, seed: int = 0, tile: Tile = "auto", progress: Progress | None = None
-    ) -> Pixels | Image.Image:
+        self,
+        image: Picture,
+        seed: int = 0,
+        tile: Tile = "auto",
+        progress: Progress | None = None,
+        *,
+        mask: Mask | None = None,
+        prompt: str | None = None,
+        prompt_embeds: Floats | None = None,
+    ) -> Picture:
         """uint8 RGB [H, W, 3] or a PIL image in mode RGB; returns the same kind, `graph.scale` times as high and wide.
 
-        `tile`: "auto" cuts larger pictures into overlapping tiles, "off" refuses them, a number is the tile's side that
-        the graph must have. The same seed gives the same bytes. Raises CodiError (bad-image, bad-option).
+        `mask`: uint8 [H, W], or a PIL image in mode L, 255 = fill, for tasks that fill. `prompt`, or `prompt_embeds`
+        float32 [1, T, D] in its place, for bundles that read one. `tile`: "auto" cuts larger pictures into overlapping
+        tiles, "off" refuses them, a number is the tile's side that the graph must have. The same seed gives the same
+        bytes. Raises CodiError (bad-image, bad-option).
         """
         pixels = _require_rgb(image)
         self._require_tile(tile, pixels)
-        result = self._tiled(pixels, seed, progress or (lambda done, total: None))
+        seen = self._with_mask(pixels, mask)
+        fixed = self._prompt_inputs(prompt, prompt_embeds)
+        result = self._tiled(seen, fixed, seed, progress or (lambda done, total: None))
         return Image.fromarray(result) if isinstance(image, Image.Image) else result
 
-    def run(self, image: Pixels, noise: NDArray[np.float32]) -> Pixels:
-        """One call of the graph: uint8 [B, H, W, 3] and float32 [B, C, h, w] to uint8 [B, H', W', 3]."""
-        for array, spec in ((image, self.image), (noise, self.noise)):
-            _require_tensor(array, spec)
-        outputs = self.runner({"image": image, "noise": noise})
-        return outputs[self.graph.outputs[0].name]
+    def run(
+        self, image: Pixels, noise: Floats, mask: Pixels | None = None, prompt_embeds: Floats | None = None
+    ) -> Pixels:
+        """One call of the graph: uint8 [B, H, W, 3], float32 [B, C, h, w] and what else it takes, mask uint8
+        [B, H, W, 1] and prompt_embeds float32 [B, T, D], to uint8 [B, H', W', 3]."""
+        given: dict[str, NDArray[Any] | None] = {
+            "image": image,
+            "noise": noise,
+            "mask": mask,
+            "prompt_embeds": prompt_embeds,
+        }
+        inputs: Arrays = {name: array for name, array in given.items() if array is not None}
+        wanted = [spec.name for spec in self.graph.inputs]
+        if sorted(inputs) != sorted(wanted):
+            raise CodiError(ErrorCode.BAD_OPTION, f"the graph takes {', '.join(wanted)}; got {', '.join(inputs)}")
+        for spec in self.graph.inputs:
+            _require_tensor(inputs[spec.name], spec)
+        return self.runner(inputs)[self.graph.outputs[0].name]
 
     @property
     def image(self) -> TensorSpec:
@@ -74,7 +99,8 @@ class Session:
         """The noise input, float32 [B, C, h, w]."""
         return _tensor(self.graph.inputs, "noise")
 
-    def _tiled(self, image: Pixels, seed: int, progress: Progress) -> Pixels:
+    def _tiled(self, image: Pixels, fixed: Arrays, seed: int, progress: Progress) -> Pixels:
+        """`image` [H, W, 3], or [H, W, 4] with its mask; `fixed` are inputs that every tile shares."""
         batch, tile_h, tile_w, _ = _sizes(self.image)
         scale, align = self.graph.scale, self._align()
         overlap = min(OVERLAP, tile_h // 4, tile_w // 4)
@@ -84,19 +110,58 @@ class Session:
         canvas = tiling.Canvas(height * scale, width * scale, overlap * scale)
         for start in range(0, len(corners), batch):
             some = corners[start : start + batch]
-            for (y, x), output in zip(some, self._run_tiles(padded, some, seed), strict=True):
+            for (y, x), output in zip(some, self._run_tiles(padded, some, fixed, seed), strict=True):
                 canvas.add(y * scale, x * scale, output)
             progress(start + len(some), len(corners))
         return canvas.pixels()[: image.shape[0] * scale, : image.shape[1] * scale]
 
-    def _run_tiles(self, image: Pixels, corners: list[tuple[int, int]], seed: int) -> Pixels:
+    def _run_tiles(self, image: Pixels, corners: list[tuple[int, int]], fixed: Arrays, seed: int) -> Pixels:
         """Tiles at `corners`, with the noise of their place in the picture, so that neighbours see the same noise."""
         batch, tile_h, tile_w, _ = _sizes(self.image)
         _, c, h, w = _sizes(self.noise)
         filled = corners + corners[-1:] * (batch - len(corners))  # a graph's batch size is fixed
         tiles = np.stack([image[y : y + tile_h, x : x + tile_w] for y, x in filled])
         noise = [noises.normal(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
-        return self.run(tiles, np.concatenate(noise))[: len(corners)]
+        masks = {"mask": tiles[..., 3:]} if tiles.shape[-1] == 4 else {}
+        inputs = {name: np.ascontiguousarray(array) for name, array in {**masks, **fixed}.items()}
+        return self.run(np.ascontiguousarray(tiles[..., :3]), np.concatenate(noise), **inputs)[: len(corners)]
+
+    def _with_mask(self, image: Pixels, mask: Mask | None) -> Pixels:
+        """[H, W, 3], or [H, W, 4] with the mask as a fourth channel where the graph takes one."""
+        if not self._takes("mask"):
+            if mask is not None:
+                raise CodiError(ErrorCode.BAD_OPTION, f"task '{self.graph.task}' takes no mask", "leave it out")
+            return image
+        if mask is None:
+            raise CodiError(
+                ErrorCode.BAD_OPTION,
+                f"task '{self.graph.task}' needs a mask",
+                "mask=..., or --mask FILE: white (255) is filled",
+            )
+        return np.dstack([image, _require_mask(mask, image)])
+
+    def _prompt_inputs(self, prompt: str | None, embeds: Floats | None) -> Arrays:
+        """`prompt_embeds` [B, T, D] where the graph takes it."""
+        given = [value for value in (prompt, embeds) if value is not None]
+        if not self._takes("prompt_embeds"):
+            if given:
+                raise CodiError(
+                    ErrorCode.BAD_OPTION, "this graph's prompt is built in", "codi-export build --text-input takes one"
+                )
+            return {}
+        if len(given) != 1 or (embeds is None and self.text is None):
+            raise CodiError(
+                ErrorCode.BAD_OPTION,
+                f"task '{self.graph.task}' reads a prompt with each call; got {len(given)}",
+                "prompt=..., or --prompt TEXT; prompt_embeds=... stands in for it",
+            )
+        if embeds is None:
+            assert self.text is not None and prompt is not None
+            embeds = self.text()(prompt)
+        return {"prompt_embeds": np.repeat(embeds, _sizes(self.image)[0], axis=0)}
+
+    def _takes(self, name: str) -> bool:
+        return any(spec.name == name for spec in self.graph.inputs)
 
     def _latent(self, pixels: int) -> int:
         """Input pixels to latent pixels; exact at multiples of `_align()`."""
@@ -130,7 +195,11 @@ def load(
     manifest = bundles.read_manifest(folder)
     graph = select(manifest, task, steps)
     bundles.check(folder, manifest, check)
-    return open_graph(folder, graph, provider, backend, check, threads)
+    text = None
+    if manifest.text_encoder:
+        paths = folder / manifest.text_encoder, folder / manifest.tokenizer
+        text = functools.cache(lambda: texts.load(*paths, provider, backend, threads))
+    return open_graph(folder, graph, provider, backend, check, threads, text)
 
 
 def select(manifest: Manifest, task: str | None = None, steps: int | None = None) -> Graph:
@@ -157,10 +226,16 @@ def select(manifest: Manifest, task: str | None = None, steps: int | None = None
 
 
 def open_graph(
-    folder: Path, graph: Graph, provider: str, backend: str, check: bundles.How, threads: int | None = None
+    folder: Path,
+    graph: Graph,
+    provider: str,
+    backend: str,
+    check: bundles.How,
+    threads: int | None = None,
+    text: Callable[[], TextEncoder] | None = None,
 ) -> Session:
     """A session on files that the caller has checked, by `check`."""
-    unknown = [spec.name for spec in graph.inputs if spec.name not in ("image", "noise")]
+    unknown = [spec.name for spec in graph.inputs if spec.name not in INPUTS]
     if unknown:
         raise CodiError(
             ErrorCode.BAD_BUNDLE,
@@ -170,7 +245,7 @@ def open_graph(
     for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
         _sizes(spec)
     runner = registry.get("backends", backend).open(folder / graph.path, provider, threads)
-    return Session(graph, provider, backend, check, runner)
+    return Session(graph, provider, backend, check, runner, text)
 
 
 def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
@@ -197,6 +272,16 @@ def _require_rgb(image: Pixels | Image.Image) -> Pixels:
         raise CodiError(
             ErrorCode.BAD_IMAGE, f"expected uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}", "RGB, 0 to 255"
         )
+    return pixels
+
+
+def _require_mask(mask: Mask, image: Pixels) -> Pixels:
+    if isinstance(mask, Image.Image) and mask.mode not in ("L", "1"):
+        raise CodiError(ErrorCode.BAD_IMAGE, f"the mask's mode is {mask.mode}, expected L", 'mask.convert("L")')
+    pixels = np.asarray(mask.convert("L") if isinstance(mask, Image.Image) else mask)
+    if pixels.dtype != np.uint8 or pixels.shape != image.shape[:2]:
+        want, got = f"uint8 {list(image.shape[:2])}", f"{pixels.dtype} {list(pixels.shape)}"
+        raise CodiError(ErrorCode.BAD_IMAGE, f"the mask is {got}, expected {want}", "one value a pixel, 255 = fill")
     return pixels
 
 

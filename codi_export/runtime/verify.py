@@ -83,17 +83,18 @@ def golden(folder: Path, graph: Graph, provider: str = "cpu", backend: str = "on
     """Run the stored picture and noise and compare with torch's output. Raises CodiError (parity, bad-bundle)."""
     if not graph.golden:
         return "not recorded"
-    image, noise, expected = _load(folder / graph.golden)
+    inputs, expected = _load(folder / graph.golden, graph)
     session = open_graph(folder, graph, provider, backend, "hash")
-    output = session.run(image, noise)
-    _require_alive(session, output, image, noise)
+    output = session.run(**inputs)
+    _require_alive(session, output, inputs)
     return _compare(output, expected, provider == "cpu" and graph.precision == "fp32")
 
 
-def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+def _load(path: Path, graph: Graph) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]:
+    """(inputs by name, output)."""
     try:
         tensors: dict[str, Any] = load_file(path)
-        return tensors["image"], tensors["noise"], tensors["output"]
+        return {spec.name: tensors[spec.name] for spec in graph.inputs}, tensors["output"]
     except (SafetensorError, KeyError, OSError) as error:
         raise CodiError(ErrorCode.BAD_BUNDLE, f"{path} is not a golden: {error!r}", "build the bundle again") from error
 
@@ -112,16 +113,14 @@ def _compare(output: NDArray[np.uint8], expected: NDArray[np.uint8], exact: bool
     return figures
 
 
-def _require_alive(
-    session: Session, output: NDArray[np.uint8], image: NDArray[np.uint8], noise: NDArray[np.float32]
-) -> None:
+def _require_alive(session: Session, output: NDArray[np.uint8], inputs: dict[str, NDArray[Any]]) -> None:
     """A graph full of NaN, or cut off from an input, still gives uint8 pixels: it is known by what does not change."""
     if output.min() == output.max():
         raise _parity(f"the output is constant: every pixel is {output.max()}")
-    if np.array_equal(session.run(255 - image, noise), output):
-        raise _parity("the output does not change with the picture")
-    if np.array_equal(session.run(image, -noise), output):
-        raise _parity("the output does not change with the noise")
+    for name, value in inputs.items():
+        other = 255 - value if value.dtype == np.uint8 else -value
+        if np.array_equal(session.run(**{**inputs, name: other}), output):
+            raise _parity(f"the output does not change with the input '{name}'")
 
 
 def _parity(message: str) -> CodiError:

@@ -1,4 +1,10 @@
+from pathlib import Path
+
+import torch
+
+from codi_export.model import backbone
 from distill import text
+from tests import tiny
 
 CAPTIONS = ["a red cube on grass", "a blue cube on sand", "A red ball, on sand"]
 CONFIG = text.TextConfig(vocabulary=20, length=8, width=16, layers=1, heads=2)
@@ -15,3 +21,18 @@ def test_the_encoder_reads_what_the_tokenizer_writes() -> None:
     encoder = text.new_encoder(tokenizer, CONFIG)
     ids = tokenizer(CAPTIONS, padding="max_length", truncation=True, return_tensors="pt").input_ids
     assert encoder(ids).last_hidden_state.shape == (3, 8, 16)
+
+
+def test_new_words_change_nothing_that_was_known(tmp_path: Path) -> None:
+    folder = tiny.backbone(tmp_path)
+    tokenizer = text.new_tokenizer(CAPTIONS, CONFIG)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    torch.manual_seed(0)
+    text.new_encoder(tokenizer, CONFIG).half().save_pretrained(folder / "text_encoder")
+    before = backbone.embed(folder, ["a red cube", "paint the cube red"])
+
+    assert text.add_words(folder, ["Paint the cube red", "remove it"]) == ["it", "paint", "remove", "the"]
+    after = backbone.embed(folder, ["a red cube", "paint the cube red", "remove it"])
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
+    assert text.add_words(folder, ["remove it"]) == []

@@ -126,6 +126,8 @@ def test_swapping_the_adapters_file_swaps_the_adapter(folder: Path, tmp_path: Pa
     store.save_probe(swapped / "sr-2step.onnx", swapped / "probe.onnx", probes(schedule))
     run = registry.get("backends", "onnxruntime").open(swapped / "probe.onnx", "cpu", 1)
     x = run({"image": image, "noise": noise})["step2/x"]
-    want, before = (reference.run(r.pieces(), schedule, SAMPLER, image, noise)[2][-1] for r in (other, recipe))
+    want, before = (
+        reference.run(r.pieces(), schedule, SAMPLER, {"image": image, "noise": noise})[2][-1] for r in (other, recipe)
+    )
     np.testing.assert_allclose(x, want, rtol=0, atol=1e-4 * want.std())  # a thousand float32 roundings
     assert np.abs(want - before).max() > 0.1 * want.std(), "the two adapters must differ for this to mean anything"

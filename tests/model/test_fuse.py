@@ -70,3 +70,20 @@ def test_one_step_is_one_step_whatever_the_sampler(kind: tiny.Kind) -> None:
     ]
     assert torch.equal(results[0][1], results[1][1])
     assert len(results[0][2]) == 1
+
+
+def test_a_picture_under_its_mask_is_not_looked_at_and_the_rest_comes_back() -> None:
+    """Whatever lies under the mask, the output is the same; outside, it is the input, level by level."""
+    decode = fuse.Decode(tiny.recipe("epsilon").backbone.vae, fuse.Enlarge(32, 32, 1), 0.0)
+    image = torch.randint(0, 256, (1, 3, 32, 32)).float() / 255
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:24, 4:20] = 1
+    scribbled = torch.where(mask > 0, 1 - image, image)
+    looked_at = [fuse.condition_image("pixels", torch.cat([i, mask], 1), decode.vae, 4) for i in (image, scribbled)]
+    assert torch.equal(*looked_at) and (looked_at[0][:, :3][mask.expand_as(image) > 0] == 0.5).all()
+
+    levels, _ = decode(torch.randn(1, 4, 8, 8), torch.cat([image, mask], dim=1))
+    outside = (mask == 0)[0, 0]
+    wanted = (image * 255).round().to(torch.uint8)[0].permute(1, 2, 0)
+    assert torch.equal(levels[0][outside], wanted[outside])
+    assert not torch.equal(levels[0][~outside], wanted[~outside])
