@@ -35,7 +35,8 @@ class AdapterConfig:
     `condition`, `width`, `trunk` and `attention` are the
     adapter's shape (`model.adapter.new`); `degraded` is the share of samples whose condition is made the second way
     where a task has two (`sr`: the second-order degradation, in place of plain bicubic); `drop_caption` how often the
-    prompt is empty."""
+    prompt is empty. Validation samples in `validate_steps`; builds with the adapter make pictures of `image_size`
+    pixels unless told otherwise (0: the backbone's size)."""
 
     mode: Literal["pe", "full"] = "pe"
     lora_rank: int = 0
@@ -46,6 +47,7 @@ class AdapterConfig:
     degraded: float = 0.5
     drop_caption: float = 0.5
     validate_steps: int = 2
+    image_size: int = 0
 
 
 class Adapted(nn.Module):
@@ -202,6 +204,7 @@ class CodiJob:
             train_timesteps=len(self.backbone.alphas),
             L=self.method.L,
             gap=self.method.gap,
+            image_size=self.config.image_size,
             timesteps={"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)},
         )
 
