@@ -2,19 +2,22 @@
 
 import dataclasses
 import json
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import torch
 
 import codi_export
 from codi_export import registry, zoo
 from codi_export.bundle import read_manifest
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.model import backbone as bb
+from codi_export.runtime.session import Session
 from codi_export.spec import to_json
 
 from . import choose as choices
@@ -23,7 +26,9 @@ from . import evaluate as evaluation
 from . import page as pages
 from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
-from .data import degrade, pictures
+from .data import pictures
+from .data.conditions import makers
+from .data.pictures import Members
 from .data.tensors import to_pixels, to_signed
 from .step import CodiConfig, advice
 from .text import TextConfig, add_words
@@ -159,8 +164,8 @@ def page(folder: Path, output: Path | None) -> None:
 @click.option(
     "--data",
     required=True,
-    type=FOLDER,
-    help="A folder of photos; each is compared with what comes of its own shrunken self.",
+    type=click.Path(path_type=Path, exists=True),
+    help="A folder of photos, or a shard; each is compared with what comes of its own condition.",
 )
 @click.option(
     "--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it."
@@ -173,22 +178,29 @@ def page(folder: Path, output: Path | None) -> None:
 def evaluate(
     bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, output: Path | None, as_json: bool
 ) -> None:
-    """Quality of every graph in BUNDLEs beside bicubic: PSNR, SSIM, perceptual distance, KID.
+    """Quality of every graph in BUNDLEs beside a baseline (`sr`: bicubic): PSNR, SSIM, perceptual distance, KID.
 
     \b
     Example:
       codi-export evaluate sr-2step sr-4step --data photos
     """
-    tiles = evaluation.cut_folder(data)
-    candidates = [
-        evaluation.BICUBIC,
-        *(_round_trip(vae) if vae else []),
-        *(row for bundle in bundles for row in _candidates(bundle, seed)),
+    sessions = [
+        (bundle, codi_export.load(bundle, graph.task, graph.steps))
+        for bundle in bundles
+        for graph in read_manifest(bundle).graphs
     ]
-    tables = {
-        "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
-        "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
-    }
+    task, size = _one_task([session for _, session in sessions])
+    brought = config.record(DataConfig, config.read(CONFIGS / f"mini-{task}.toml").get("data", {}))
+    tiles = evaluation.cut_folder(data, size, Members(brought.image, brought.condition, brought.caption))
+    candidates = [
+        evaluation.BASELINES.get(task, evaluation.UNTOUCHED),
+        *(_round_trip(vae) if vae else []),
+        *(_candidate(bundle, session, seed) for bundle, session in sessions),
+    ]
+    first, *others = makers(task).items()
+    tables = {first[0]: evaluation.evaluate(candidates, tiles, first[1], seed)}
+    for name, make in others:  # the round trip sees no condition: once is enough
+        tables[name] = evaluation.evaluate([c for c in candidates if c.reads != "original"], tiles, make, seed)
     result = json.dumps(table.as_json(tables, seed), indent=2)
     if output:
         write(output, result.encode() + b"\n")
@@ -200,13 +212,28 @@ def evaluate(
     click.echo(table.caption(tiles))
 
 
-def _candidates(bundle: Path, seed: int) -> list[evaluation.Candidate]:
-    """Every graph of a bundle, as a function from photo to photo."""
-    sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in read_manifest(bundle).graphs]
-    return [
-        evaluation.Candidate(f"{bundle.name} {one.graph.sampler}", one.graph.steps, partial(one, seed=seed))
-        for one in sessions
-    ]
+def _one_task(sessions: Sequence[Session]) -> tuple[str, int]:
+    """The task and the output's side that all sessions share; super-resolution if there are none."""
+    found = sorted({(session.graph.task, int(session.graph.outputs[0].shape[1])) for session in sessions})
+    if len(found) > 1:
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"the bundles do different things: {', '.join(f'{task} at {side} pixels' for task, side in found)}",
+            "one table compares one task at one size",
+        )
+    return found[0] if found else ("sr", evaluation.TILE)
+
+
+def _candidate(bundle: Path, session: Session, seed: int) -> evaluation.Candidate:
+    """A graph as a function from condition, and caption where it reads one, to photo."""
+    inputs = {spec.name for spec in session.graph.inputs}
+
+    def run(seen: pictures.Pixels, caption: str | None = None) -> pictures.Pixels:
+        mask = seen[..., 3] if "mask" in inputs else None
+        return session(np.ascontiguousarray(seen[..., :3]), seed, mask=mask, prompt=caption)
+
+    reads: Any = "input and caption" if "prompt_embeds" in inputs else "input"
+    return evaluation.Candidate(f"{bundle.name} {session.graph.sampler}", session.graph.steps, run, reads)
 
 
 def _round_trip(folder: Path) -> list[evaluation.Candidate]:

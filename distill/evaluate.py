@@ -1,4 +1,4 @@
-"""The quality table: candidates that enlarge low-resolution crops of photos, each compared with the originals.
+"""The quality table: candidates that make pictures from conditions, each compared with the originals.
 
 Every photo has one vote: crops are averaged within their photo first, and intervals resample photos.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -17,8 +18,8 @@ from tqdm import tqdm
 from codi_export.errors import CodiError, ErrorCode
 
 from . import metrics
-from .data import degrade
-from .data.pictures import Pixels, load
+from .data.conditions import Maker
+from .data.pictures import USUAL, Members, Picture, Pixels, load
 from .judges import HedVgg, MobileNetV2, kid_features, perceptual_features
 from .metrics import Floats
 
@@ -29,26 +30,29 @@ KID_CROPS = 400  # at least; equally many of each photo
 EXACT_DB = 100.0  # counts for a tile that comes back exactly: an infinity has no mean and no place in JSON
 
 Indices = npt.NDArray[np.intp]
-Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A `TILE` x `TILE` piece of a photo. `reflected`: the photo is smaller, and mirrored at its edges."""
+    """A square piece of a photo, with the same piece of what the data brings with it. `reflected`: the photo is
+    smaller, and mirrored at its edges."""
 
     photo: str
     pixels: Pixels
     reflected: bool
+    condition: Pixels | None = None
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something to be judged. It `reads` the low-resolution input, or the original (a round trip through the VAE)."""
+    """Something to be judged. It `reads` the condition, the condition and the caption, or the original (a round trip
+    through the VAE)."""
 
     name: str
     steps: int | None
-    run: Callable[[Pixels], Pixels]
-    reads: Literal["input", "original"] = "input"
+    run: Callable[..., Pixels]
+    reads: Literal["input", "input and caption", "original"] = "input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,44 +67,57 @@ class Row:
 
 
 def bicubic(low: Pixels) -> Pixels:
-    """What every candidate has to beat."""
+    """Four times as wide and high."""
     height, width = low.shape[:2]
     return np.asarray(Image.fromarray(low).resize((width * SCALE, height * SCALE), Image.Resampling.BICUBIC))
 
 
-def shrink(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """The degradation without chance: bicubic."""
-    return degrade.bicubic(image, SCALE)
+def telea(seen: Pixels) -> Pixels:
+    """What the mask marks is filled in from its edge (Telea 2004, as in OpenCV)."""
+    filled = cv2.inpaint(np.ascontiguousarray(seen[..., :3]), seen[..., 3].copy(), 3, cv2.INPAINT_TELEA)
+    return np.asarray(filled, np.uint8)
+
+
+def untouched(seen: Pixels) -> Pixels:
+    """The condition itself: a map, or the picture before an edit."""
+    return seen
 
 
 BICUBIC = Candidate("bicubic", None, bicubic)
+BASELINES = {"sr": BICUBIC, "inpaint": Candidate("Telea", None, telea)}  # what every other candidate has to beat
+UNTOUCHED = Candidate("the condition itself", None, untouched)
 
 
-def cut(name: str, photo: Pixels) -> list[Tile]:
+def cut(photo: Picture, size: int = TILE) -> list[Tile]:
     """Every whole tile of a photo, centred; one tile across a side that is shorter than a tile."""
-    short = [max(TILE - side, 0) for side in photo.shape[:2]]
-    padded = np.pad(photo, [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)], mode="reflect")
-    tops, lefts = (range(side % TILE // 2, side - TILE + 1, TILE) for side in padded.shape[:2])
-    return [Tile(name, padded[y : y + TILE, x : x + TILE], any(short)) for y in tops for x in lefts]
+    short = [max(size - side, 0) for side in photo.pixels.shape[:2]]
+    gaps = [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)]
+    pixels = np.pad(photo.pixels, gaps, mode="reflect")
+    condition = None if photo.condition is None else np.pad(photo.condition, gaps, mode="reflect")
+    tops, lefts = (range(side % size // 2, side - size + 1, size) for side in pixels.shape[:2])
+    places = [(slice(y, y + size), slice(x, x + size)) for y in tops for x in lefts]
+    return [
+        Tile(photo.name, pixels[at], any(short), None if condition is None else condition[at], photo.caption)
+        for at in places
+    ]
 
 
-def cut_folder(folder: Path) -> list[Tile]:
-    """The tiles of every photo of a folder, in the order of names."""
+def cut_folder(folder: Path, size: int = TILE, members: Members = USUAL) -> list[Tile]:
+    """The tiles of every photo of a folder or a shard, in the order of names."""
     folder = folder.resolve()  # "." has no name
-    photos = load(folder.parent, folder.name)
-    return [tile for photo in photos for tile in cut(photo.name, photo.pixels)]
+    photos = load(folder.parent, folder.name, members=members)
+    return [tile for photo in photos for tile in cut(photo, size)]
 
 
-def low_resolution(tiles: Sequence[Tile], degradation: Degradation, seed: int) -> list[Pixels]:
-    """One input for each tile; a tile's randomness is its own, whatever the others draw."""
-    return [degradation(tile.pixels, np.random.default_rng((seed, i))) for i, tile in enumerate(tiles)]
+def conditions(tiles: Sequence[Tile], make: Maker, seed: int) -> list[Pixels]:
+    """One condition for each tile; a tile's randomness is its own, whatever the others draw."""
+    rngs = (np.random.default_rng((seed, i)) for i in range(len(tiles)))
+    return [make(tile.pixels, tile.condition, rng) for tile, rng in zip(tiles, rngs, strict=True)]
 
 
-def evaluate(
-    candidates: Sequence[Candidate], tiles: Sequence[Tile], degradation: Degradation = shrink, seed: int = 0
-) -> list[Row]:
+def evaluate(candidates: Sequence[Candidate], tiles: Sequence[Tile], make: Maker, seed: int = 0) -> list[Row]:
     """Judge candidates on tiles. Tables compare each row with the first, so let that be the baseline."""
-    inputs = low_resolution(tiles, degradation, seed)
+    inputs = conditions(tiles, make, seed)
     originals = np.stack([tile.pixels for tile in tiles])
     photos = np.unique([tile.photo for tile in tiles], return_inverse=True)[1]
 
@@ -121,21 +138,31 @@ def evaluate(
 
 def _run(candidate: Candidate, tiles: Sequence[Tile], inputs: Sequence[Pixels]) -> tuple[Pixels, float]:
     """All outputs and the median milliseconds of a call; the first call warms up and is repeated."""
-    sources = inputs if candidate.reads == "input" else [tile.pixels for tile in tiles]
-    candidate.run(sources[0])
+    sources = [_given(candidate, *pair) for pair in zip(tiles, inputs, strict=True)]
+    candidate.run(*sources[0])
     outputs, seconds = [], []
     for source in tqdm(sources, candidate.name, leave=False, disable=None):
         start = time.perf_counter()
-        outputs.append(candidate.run(source))
+        outputs.append(candidate.run(*source))
         seconds.append(time.perf_counter() - start)
-    shapes = {output.shape for output in outputs}
-    if shapes != {(TILE, TILE, 3)}:
+    shapes, wanted = {output.shape for output in outputs}, tiles[0].pixels.shape
+    if shapes != {wanted}:
         raise CodiError(
             ErrorCode.BAD_OPTION,
-            f"{candidate.name} makes pictures of {sorted(shapes)} from {sources[0].shape}, expected {(TILE, TILE, 3)}",
-            f"evaluate compares super-resolution x{SCALE}",
+            f"{candidate.name} makes pictures of {sorted(shapes)} from {inputs[0].shape}, expected {wanted}",
+            "every candidate of a table does the same task",
         )
     return np.stack(outputs), 1e3 * float(np.median(seconds))
+
+
+def _given(candidate: Candidate, tile: Tile, seen: Pixels) -> tuple[Pixels] | tuple[Pixels, str]:
+    match candidate.reads:
+        case "input":
+            return (seen,)
+        case "input and caption":
+            return seen, tile.caption
+        case "original":
+            return (tile.pixels,)
 
 
 def _pixel_metrics(outputs: Pixels, originals: Pixels) -> dict[str, Floats]:
@@ -169,18 +196,19 @@ def _perceptual_distances(outputs: Sequence[Pixels], originals: Pixels) -> Float
 def _kid_terms(outputs: Sequence[Pixels], originals: Pixels, photos: Indices, seed: int) -> list[Floats]:
     """The terms of KID on random crops, at the same places of every candidate and of the originals."""
     network = MobileNetV2()
-    places = _kid_places(photos, np.random.default_rng(seed))
+    side = min(KID_CROP, originals.shape[1])
+    places = _kid_places(photos, originals.shape[1] - side, np.random.default_rng(seed))
 
     def features(pictures: Pixels) -> Floats:
-        return kid_features(network, np.stack([pictures[i, y : y + KID_CROP, x : x + KID_CROP] for i, y, x in places]))
+        return kid_features(network, np.stack([pictures[i, y : y + side, x : x + side] for i, y, x in places]))
 
     reference = features(originals)
     return [metrics.kid_terms(features(pictures), reference) for pictures in outputs]
 
 
-def _kid_places(photos: Indices, rng: np.random.Generator) -> Indices:
-    """Tile, top and left of random crops, photo by photo.  # [>= KID_CROPS, 3]"""
+def _kid_places(photos: Indices, last: int, rng: np.random.Generator) -> Indices:
+    """Tile, top and left (0 to `last`) of random crops, photo by photo.  # [>= KID_CROPS, 3]"""
     count = photos.max() + 1
     each = -(-KID_CROPS // count)
     tiles = np.concatenate([rng.choice(np.flatnonzero(photos == photo), each) for photo in range(count)])
-    return np.column_stack([tiles, rng.integers(0, TILE - KID_CROP + 1, (len(tiles), 2))])
+    return np.column_stack([tiles, rng.integers(0, last + 1, (len(tiles), 2))])

@@ -40,7 +40,10 @@ class Members:
     caption: str = "caption"
 
 
-def load(data: Path, pattern: str, exclude: Sequence[str] = (), members: Members = Members()) -> list[Picture]:
+USUAL = Members()
+
+
+def load(data: Path, pattern: str, exclude: Sequence[str] = (), members: Members = USUAL) -> list[Picture]:
     """Every picture that `pattern` names under `data`: a folder of images, or tar shards. No pattern, no pictures.
 
     Names that match a glob of `exclude` are left out. A picture that cannot be read is counted and named, not fatal;

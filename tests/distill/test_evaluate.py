@@ -7,7 +7,8 @@ from PIL import Image
 
 from codi_export.errors import CodiError, ErrorCode
 from distill import evaluate, table
-from distill.data.degrade import degrade
+from distill.data.conditions import bicubic, degraded, masked
+from distill.data.pictures import Picture
 from distill.evaluate import BICUBIC, Candidate, Tile
 
 
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 def rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[evaluate.Row]:
     monkeypatch.setattr(evaluate, "KID_CROPS", 16)
     original = Candidate("original", None, lambda pixels: pixels, reads="original")
-    return evaluate.evaluate([BICUBIC, original], evaluate.cut_folder(folder), evaluate.shrink)
+    return evaluate.evaluate([BICUBIC, original], evaluate.cut_folder(folder), bicubic)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[evaluate.Row]:
     ],
 )
 def test_tiles_do_not_overlap_and_short_sides_are_reflected(size: tuple[int, int], count: int, reflected: bool) -> None:
-    tiles = evaluate.cut("x", photo(*size))
+    tiles = evaluate.cut(Picture("x", photo(*size), ""))
     assert len(tiles) == count
     assert {tile.reflected for tile in tiles} == {reflected}
     assert {tile.pixels.shape for tile in tiles} == {(256, 256, 3)}
@@ -49,7 +50,8 @@ def test_tiles_do_not_overlap_and_short_sides_are_reflected(size: tuple[int, int
 
 def test_tiles_are_the_middle_of_the_photo() -> None:
     pixels = photo(260, 520)
-    left, right = evaluate.cut("x", pixels)
+    left, right = evaluate.cut(Picture("x", pixels, "", 255 - pixels))
+    assert left.condition is not None and np.array_equal(left.condition, 255 - left.pixels)
     np.testing.assert_array_equal(np.hstack([left.pixels, right.pixels]), pixels[2:258, 4:516])
 
 
@@ -71,7 +73,7 @@ def test_original_is_perfect_and_clearly_better_than_bicubic(rows: list[evaluate
 
 def test_degraded_inputs_follow_the_seed(folder: Path) -> None:
     tiles = evaluate.cut_folder(folder)
-    first, second, other = (evaluate.low_resolution(tiles, degrade, seed) for seed in (0, 0, 1))
+    first, second, other = (evaluate.conditions(tiles, degraded, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, second)
     assert all((x != y).any() for x, y in zip(first, other, strict=True))
 
@@ -84,5 +86,27 @@ def test_current_folder_can_be_given_as_a_dot(folder: Path, monkeypatch: pytest.
 def test_wrong_output_size_names_the_candidate() -> None:
     tile = Tile("x", photo(256, 256), reflected=False)
     with pytest.raises(CodiError, match=r"too small makes pictures of \[\(64, 64, 3\)\]") as caught:
-        evaluate.evaluate([Candidate("too small", None, lambda low: low)], [tile], evaluate.shrink)
+        evaluate.evaluate([Candidate("too small", None, lambda low: low)], [tile], bicubic)
     assert caught.value.code is ErrorCode.BAD_OPTION
+
+
+def test_a_caption_goes_to_who_reads_it() -> None:
+    told: list[str] = []
+
+    def run(seen: np.ndarray, caption: str) -> np.ndarray:
+        told.append(caption)
+        return evaluate.bicubic(seen)
+
+    tiles = evaluate.cut(Picture("x", photo(256, 256), "make it night"))
+    evaluate._run(Candidate("editor", 1, run, "input and caption"), tiles, evaluate.conditions(tiles, bicubic, 0))
+    assert set(told) == {"make it night"}
+
+
+def test_a_hole_is_filled_from_its_edge() -> None:
+    pixels = photo(64, 64)
+    seen = masked(pixels, None, np.random.default_rng(0))
+    filled = evaluate.telea(seen)
+    outside = seen[..., 3] == 0
+    assert np.array_equal(filled[outside], pixels[outside])
+    hole = np.where(seen[..., 3:] > 0, 0, pixels)
+    assert np.abs(filled.astype(int) - pixels).mean() < 0.5 * np.abs(hole.astype(int) - pixels).mean()
