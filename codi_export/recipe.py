@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 from codi_export import registry, zoo
 from codi_export import schedule as schedules
@@ -31,7 +33,7 @@ class Recipe:
     facts: AdapterSpec
     schedules: tuple[Schedule, ...]
     size: tuple[int, int]
-    prompt: Tensor
+    prompt: "Tensor"
 
     @property
     def text_input(self) -> bool:

@@ -17,7 +17,6 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.model import backbone as bb
-from codi_export.runtime.session import Session
 from codi_export.spec import to_json
 
 from . import choose as choices
@@ -212,7 +211,7 @@ def evaluate(
     click.echo(table.caption(tiles))
 
 
-def _one_task(sessions: Sequence[Session]) -> tuple[str, int]:
+def _one_task(sessions: Sequence["codi_export.Session"]) -> tuple[str, int]:
     """The task and the output's side that all sessions share; super-resolution if there are none."""
     found = sorted({(session.graph.task, int(session.graph.outputs[0].shape[1])) for session in sessions})
     if len(found) > 1:
@@ -224,7 +223,7 @@ def _one_task(sessions: Sequence[Session]) -> tuple[str, int]:
     return found[0] if found else ("sr", evaluation.TILE)
 
 
-def _candidate(bundle: Path, session: Session, seed: int) -> evaluation.Candidate:
+def _candidate(bundle: Path, session: "codi_export.Session", seed: int) -> evaluation.Candidate:
     """A graph as a function from condition, and caption where it reads one, to photo."""
     inputs = {spec.name for spec in session.graph.inputs}
 

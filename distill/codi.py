@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export import registry, schedule
-from codi_export.model import adapter, fuse, lora
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import adapter, fuse, lora, t2i
 from codi_export.model import backbone as bb
-from codi_export.model.denoiser import Denoiser, tables
+from codi_export.model.denoiser import Denoiser, Net, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
 from . import diagnostics, distances
@@ -31,14 +32,18 @@ HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """`pe` trains the adapter, with a `lora_rank` also low-rank changes to the U-Net; `full` the whole U-Net.
-    `condition`, `width`, `trunk` and `attention` are the
-    adapter's shape (`model.adapter.new`); `degraded` is the share of samples whose condition is made the second way
-    where a task has two (`sr`: the second-order degradation, in place of plain bicubic); `drop_caption` how often the
-    prompt is empty. Validation samples in `validate_steps`; builds with the adapter make pictures of `image_size`
-    pixels unless told otherwise (0: the backbone's size)."""
+    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net, or all of it too
+    (`full`).
+
+    `kind`, `condition`, `width`, `trunk` and `attention` are the adapter's shape (`model.adapter.new`, `model.t2i`);
+    `degraded` is the share of samples whose condition is made the second way where a task has two (`sr`: the
+    second-order degradation, in place of plain bicubic); `drop_caption` how often the prompt is empty. Validation
+    samples in `validate_steps`; builds with the adapter make pictures of `image_size` pixels unless told otherwise (0:
+    the backbone's size).
+    """
 
     mode: Literal["pe", "full"] = "pe"
+    kind: Literal["controlnet", "t2i"] = "controlnet"
     lora_rank: int = 0
     condition: Literal["pixels", "unshuffled"] = "unshuffled"
     width: int = 64
@@ -53,7 +58,7 @@ class AdapterConfig:
 class Adapted(nn.Module):
     """What is trained: the adapter, and with it the U-Net (full mode) or low-rank changes to it."""
 
-    def __init__(self, net: ControlNetModel, unet: UNet2DConditionModel | None = None) -> None:
+    def __init__(self, net: Net, unet: UNet2DConditionModel | None = None) -> None:
         super().__init__()
         self.net = net
         self.unet = unet
@@ -75,9 +80,7 @@ class CodiJob:
         self.backbone = bb.load(model)
         self.text = bb.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
-        seen = task.condition_channels
-        net = adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention, seen)
-        self.module = Adapted(net, self._own_unet()).train()
+        self.module = Adapted(self._new_adapter(), self._own_unet()).train()
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
@@ -217,6 +220,16 @@ class CodiJob:
             copy.deepcopy(average.unet).half().save_pretrained(folder / "unet")
         else:
             lora.save(average.unet, folder)
+
+    def _new_adapter(self) -> Net:
+        seen, config = self.task.condition_channels, self.config
+        if config.kind == "t2i":
+            if config.condition != "pixels":
+                raise CodiError(
+                    ErrorCode.BAD_OPTION, f"a T2I-Adapter reads the condition 'pixels', not '{config.condition}'"
+                )
+            return t2i.new(self.backbone, seen)
+        return adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention, seen)
 
     def _own_unet(self) -> UNet2DConditionModel | None:
         unet = copy.deepcopy(self.backbone.unet)

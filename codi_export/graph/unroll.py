@@ -27,10 +27,11 @@ def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) ->
     graph = ir.Graph(inputs, [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
     prompt = prompts[0] if prompts else _constant(graph, "prompt", pieces.prompt)
     given = _append(graph, "condition", pieces.condition, pictures)
+    condition = {name: value for name, value in given.items() if name != "seen"}
     z = x = noise
     for index, step in enumerate(schedule.steps):
         stage = f"step{index + 1}"
-        values = {"z": z, "prompt": prompt, "condition": given["condition"], **_constants(graph, stage, step)}
+        values = {"z": z, "prompt": prompt, **condition, **_constants(graph, stage, step)}
         x = _append(graph, stage, pieces.step, values)["x"]
         if index + 1 < len(schedule):
             z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)

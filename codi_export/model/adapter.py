@@ -2,10 +2,12 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -13,6 +15,7 @@ from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone, load_part
+from codi_export.model.denoiser import Net
 from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, from_json, to_json
 
@@ -22,10 +25,10 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """`facts` is None for a ControlNet that was trained elsewhere and says nothing about itself."""
+    """`facts` is None for an adapter that was trained elsewhere and says nothing about itself."""
 
     folder: Path
-    net: ControlNetModel
+    net: Net
     facts: AdapterSpec | None
 
     def unet(self, backbone: Backbone) -> UNet2DConditionModel:
@@ -40,8 +43,22 @@ class Adapter:
 def load(folder: Path) -> Adapter:
     """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
     facts = read_facts(folder)
-    net = _load_with_trunk(folder, facts.trunk) if facts and facts.trunk else load_part(ControlNetModel, folder)
-    return Adapter(folder, net, facts)
+    if facts and facts.trunk:
+        return Adapter(folder, _load_with_trunk(folder, facts.trunk), facts)
+    return Adapter(folder, load_part(_class(folder), folder), facts)
+
+
+def _class(folder: Path) -> type[Net]:
+    """The diffusers class that an adapter folder names; a ControlNet if it names none."""
+    kinds = {"ControlNetModel": ControlNetModel, "T2IAdapter": T2IAdapter}
+    try:
+        name = json.loads((folder / "config.json").read_text()).get("_class_name", "ControlNetModel")
+    except (OSError, ValueError):
+        name = "ControlNetModel"  # loading it says what is wrong
+    if name not in kinds:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{folder} is a {name}; expected one of {', '.join(kinds)}")
+    kind: type[Net] = kinds[name]
+    return kind
 
 
 def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
@@ -55,23 +72,36 @@ def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
 
 def require_fit(adapter: Adapter, backbone: Backbone, facts: AdapterSpec) -> None:
     """Raises CodiError (bad-model) that names the first thing in which an adapter and a backbone disagree."""
-    factor, unet, net = backbone.latent_factor, backbone.unet.config, adapter.net.config
-    pixels, seen = facts.condition == "pixels", registry.get("tasks", facts.task).condition_channels
-    strides = 2 ** (len(net.conditioning_embedding_out_channels) - 1)
-    for what, has, needs in (
-        ("latent channels", net.in_channels, unet.in_channels),
-        ("channels per level", tuple(net.block_out_channels), tuple(unet.block_out_channels)),
-        ("layers per block", net.layers_per_block, unet.layers_per_block),
-        ("prompt width", net.cross_attention_dim, unet.cross_attention_dim),
-        ("condition channels", net.conditioning_channels, condition_channels(backbone, facts.condition, seen)),
-        ("condition pixels per latent pixel", strides, factor if pixels else 1),
-    ):
+    wants = _t2i_fit if isinstance(adapter.net, T2IAdapter) else _controlnet_fit
+    for what, has, needs in wants(adapter.net.config, backbone, facts):
         if has != needs:
             raise CodiError(
                 ErrorCode.BAD_MODEL,
                 f"{adapter.folder}: {what}: {has}; the backbone {backbone.folder} needs {needs}",
                 "use an adapter that was made for it",
             )
+
+
+Fit = Iterator[tuple[str, object, object]]  # what, as the adapter has it, as the backbone needs it
+
+
+def _t2i_fit(net: Any, backbone: Backbone, facts: AdapterSpec) -> Fit:
+    yield "condition", facts.condition, "pixels"
+    yield "condition channels", net.in_channels, registry.get("tasks", facts.task).condition_channels
+    yield "channels per level", tuple(net.channels), tuple(backbone.unet.config.block_out_channels)
+    yield "condition pixels per latent pixel", net.downscale_factor, backbone.latent_factor
+
+
+def _controlnet_fit(net: Any, backbone: Backbone, facts: AdapterSpec) -> Fit:
+    factor, unet = backbone.latent_factor, backbone.unet.config
+    pixels, seen = facts.condition == "pixels", registry.get("tasks", facts.task).condition_channels
+    strides = 2 ** (len(net.conditioning_embedding_out_channels) - 1)
+    yield "latent channels", net.in_channels, unet.in_channels
+    yield "channels per level", tuple(net.block_out_channels), tuple(unet.block_out_channels)
+    yield "layers per block", net.layers_per_block, unet.layers_per_block
+    yield "prompt width", net.cross_attention_dim, unet.cross_attention_dim
+    yield "condition channels", net.conditioning_channels, condition_channels(backbone, facts.condition, seen)
+    yield "condition pixels per latent pixel", strides, factor if pixels else 1
 
 
 def read_facts(folder: Path) -> AdapterSpec | None:
@@ -85,8 +115,8 @@ def read_facts(folder: Path) -> AdapterSpec | None:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
 
 
-def save(net: ControlNetModel, facts: AdapterSpec, folder: Path) -> None:
-    """Write an adapter folder with fp16 weights; without a trunk, diffusers loads it as a plain ControlNet."""
+def save(net: Net, facts: AdapterSpec, folder: Path) -> None:
+    """Write an adapter folder with fp16 weights; without a trunk, diffusers loads it as its own class."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
     save_file({k: v.half().contiguous() for k, v in net.state_dict().items()}, folder / WEIGHTS)

@@ -1,51 +1,52 @@
 """Backbone and adapter as one denoiser. Callers see x and eps; the prediction type ends here."""
 
+from typing import Any, TypeAlias
+
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
 from torch import Tensor, nn
 
-from codi_export.model import prediction
+from codi_export.model import prediction, t2i
 from codi_export.model.trunk import Trunk
 from codi_export.spec import PredictionType
+
+Net: TypeAlias = ControlNetModel | T2IAdapter
+Condition = tuple[Tensor, ...]
 
 
 class Denoiser(nn.Module):
     """One U-Net evaluation steered by an adapter.
 
-    `condition` is the adapter's condition embedding [B, C0, h, w] (see `embed_condition`): the same for all steps, so
-    it is computed once. Without an adapter the bare backbone answers.
+    `condition` is what the adapter makes of the condition image alone (see `embed_condition`): the same for all steps,
+    so it is computed once. Without an adapter the bare backbone answers.
     """
 
-    def __init__(
-        self, unet: UNet2DConditionModel, adapter: ControlNetModel | None, prediction_type: PredictionType
-    ) -> None:
+    def __init__(self, unet: UNet2DConditionModel, adapter: Net | None, prediction_type: PredictionType) -> None:
         super().__init__()
         self.unet = unet
-        self.adapter = adapter
+        self.adapter = t2i.fit(adapter, unet) if isinstance(adapter, T2IAdapter) else adapter
         self.prediction_type = prediction_type
 
-    def embed_condition(self, condition: Tensor) -> Tensor:
-        """Condition image [B, C, H, W] -> embedding [B, C0, h, w], of a trunk [B, C0 + C_x, h, w]."""
+    def embed_condition(self, condition: Tensor) -> Condition:
+        """Condition image [B, C, H, W] -> a ControlNet's embedding [B, C0, h, w], with a trunk [B, C0 + C_x, h, w]; a
+        T2I-Adapter's features, one tensor a level of the U-Net."""
+        if isinstance(self.adapter, T2IAdapter):
+            return tuple(self.adapter(condition))
         assert self.adapter is not None
-        embedding: Tensor = self.adapter.controlnet_cond_embedding(condition)
-        return embedding
+        return (self.adapter.controlnet_cond_embedding(condition),)
 
-    def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor | None) -> Tensor:
+    def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Tensor:
         """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
-        down, mid = None, None
-        if self.adapter is not None and condition is not None:
-            down, mid = _residuals(self.adapter, z, t, prompt, self._split(condition)[0])
-        output: Tensor = self.unet(
-            z, t, prompt, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
-        )[0]
+        steering = {} if condition is None else self._steering(z, t, prompt, condition)
+        output: Tensor = self.unet(z, t, prompt, **steering, return_dict=False)[0]
         return output
 
-    def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, *condition: Tensor) -> Tensor:
         """The estimate of the clean latent, x [B, C, h, w]."""
         return self.x_eps(z, t, alpha, sigma, prompt, condition)[0]
 
     def x_eps(
-        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None
+        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Condition | None
     ) -> tuple[Tensor, Tensor]:
         """The estimates of the clean latent and of the noise in z; a trunk's share r moves them along the line that
         explains z, to x + sigma r and eps - alpha r."""
@@ -55,13 +56,21 @@ class Denoiser(nn.Module):
         direct = None if condition is None else self._split(condition)[1]
         return (x, eps) if direct is None else (x + sigma * direct, eps - alpha * direct)
 
-    def _split(self, condition: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition) -> dict[str, Any]:
+        """What the U-Net adds to its own features, by its names for them."""
+        if isinstance(self.adapter, T2IAdapter):
+            return {"down_intrablock_additional_residuals": list(condition)}  # the U-Net empties the list
+        assert self.adapter is not None
+        down, mid = _residuals(self.adapter, z, t, prompt, self._split(condition)[0])
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+
+    def _split(self, condition: Condition) -> tuple[Tensor, Tensor | None]:
         """An embedding's two shares: the ControlNet's, and what a trunk adds to the estimate itself."""
         assert self.adapter is not None
-        if not isinstance(self.adapter.controlnet_cond_embedding, Trunk):
-            return condition, None
+        if not isinstance(getattr(self.adapter, "controlnet_cond_embedding", None), Trunk):
+            return condition[0], None
         channels = self.adapter.config.block_out_channels[0]
-        return condition[:, :channels], condition[:, channels:]
+        return condition[0][:, :channels], condition[0][:, channels:]
 
 
 class _Given(nn.Module):

@@ -41,7 +41,7 @@ def test_a_trunk_moves_the_estimate_but_still_explains_z() -> None:
     one = trunked()
     trunk = one.adapter.controlnet_cond_embedding  # type: ignore[union-attr]
     silent = one.embed_condition(torch.rand(2, 52, 8, 8))
-    assert silent.shape == (2, 16 + 4, 8, 8)
+    assert silent[0].shape == (2, 16 + 4, 8, 8)
     trunk.conv_out.bias.data[16:] = torch.arange(1.0, 5.0)
     moved = one.embed_condition(torch.rand(2, 52, 8, 8))
     x, eps = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, moved)
