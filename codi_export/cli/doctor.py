@@ -14,7 +14,9 @@ from codi_export.errors import CodiError
 PACKAGES = {
     "base": ("click", "numpy", "onnxruntime", "pillow", "safetensors"),
     "export": ("torch", "diffusers", "transformers", "accelerate", "onnx", "onnx-ir", "onnxscript"),
+    "flax": ("msgpack", "tensorstore"),
 }
+PURPOSES = {"export": "to build bundles", "flax": "to import Flax checkpoints"}
 COMPILERS = ("c++", "g++", "clang++", "nvcc")
 MISSING = "-"
 
@@ -64,9 +66,10 @@ def _missing(packages: dict[str, dict[str, str | None]], here: list[str]) -> lis
     missing = []
     if "cpu" not in here:
         missing.append({"name": "onnxruntime (to run bundles)", "hint": "pip install onnxruntime"})
-    if lacking["export"]:
-        names = ", ".join(lacking["export"])
-        missing.append({"name": f"{names} (to build bundles)", "hint": "pip install 'codi-export[export]'"})
+    for extra, purpose in PURPOSES.items():
+        if lacking[extra]:
+            names = ", ".join(lacking[extra])
+            missing.append({"name": f"{names} ({purpose})", "hint": f"pip install 'codi-export[{extra}]'"})
     if "cuda" not in here:
         missing.append(
             {"name": "the cuda provider (to run on an NVIDIA GPU)", "hint": "pip install 'codi-export[gpu]'"}

@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": ("codi_export.cli.verify:verify", "Check a bundle: files, hashes, golden outputs."),
     "inspect": ("codi_export.cli.inspect_bundle:inspect", "What is in a bundle."),
     "list": ("codi_export.cli.list:list_", "Tasks, samplers, backends and models that exist here."),
+    "import-flax": ("codi_export.cli.import_flax:import_flax", "An adapter from a Flax checkpoint of fast-codi/CoDi."),
     "doctor": ("codi_export.cli.doctor:doctor", "What is installed, what is missing, how to get it."),
     "distill": ("distill.cli:distill", "Train an adapter."),
     "evaluate": ("distill.cli:evaluate", "Quality of bundles and baselines on a folder of photos."),
@@ -25,6 +26,7 @@ COMMANDS = {
 EXTRAS = {
     "export": ("torch", "diffusers", "transformers", "onnx", "onnx_ir", "onnxscript"),
     "distill": ("accelerate", "tokenizers"),
+    "flax": ("msgpack", "tensorstore"),
 }
 
 

@@ -26,7 +26,7 @@ assert not heavy, heavy
     assert all(f"\n  {verb} " in done.stdout for verb in COMMANDS)
 
 
-@pytest.mark.parametrize("verb", ["run", "verify", "inspect", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["run", "verify", "inspect", "list", "import-flax", "doctor"])
 def test_every_verb_has_help_with_an_example_and_json(verb: str, capsys: Output) -> None:
     assert main([verb, "--help"]) == 0
     text = capsys.readouterr().out
