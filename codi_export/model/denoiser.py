@@ -25,8 +25,10 @@ class Denoiser(nn.Module):
         self.prediction_type = prediction_type
 
     def embed_condition(self, condition: Tensor) -> Tensor:
-        """Condition image [B, C, H, W] -> embedding [B, C0, h, w], of a trunk [B, C0 + C_x, h, w]."""
-        assert self.adapter is not None
+        """Condition image [B, C, H, W] -> embedding [B, C0, h, w], of a trunk [B, C0 + C_x, h, w]. Without an adapter
+        nobody looks at it, and it stays what it is."""
+        if self.adapter is None:
+            return condition
         embedding: Tensor = self.adapter.controlnet_cond_embedding(condition)
         return embedding
 
@@ -57,8 +59,7 @@ class Denoiser(nn.Module):
 
     def _split(self, condition: Tensor) -> tuple[Tensor, Tensor | None]:
         """An embedding's two shares: the ControlNet's, and what a trunk adds to the estimate itself."""
-        assert self.adapter is not None
-        if not isinstance(self.adapter.controlnet_cond_embedding, Trunk):
+        if self.adapter is None or not isinstance(self.adapter.controlnet_cond_embedding, Trunk):
             return condition, None
         channels = self.adapter.config.block_out_channels[0]
         return condition[:, :channels], condition[:, channels:]
