@@ -1,7 +1,7 @@
-"""Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
+"""Train an adapter on a frozen backbone, by CoDi or by a stage of its baselines: what `codi-export distill` runs."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,23 +17,25 @@ from codi_export.model import backbone as bb
 from codi_export.model.denoiser import Denoiser, Net, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
-from . import diagnostics, distances
+from . import diagnostics, distances, objectives, stages
 from .config import DataConfig, settings
 from .data import conditions, crops, pictures
 from .data.tensors import centre, save_picture, to_signed, to_unit
 from .ema import Ema
-from .step import CodiConfig, Draw, Models, Sample, Tables, codi_loss, draw
+from .step import CodiConfig, Draw, Models, Sample, Tables, draw
 from .trainer import Batch
 
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 SHOWN = 6  # pictures in a validation grid
+LISTS = {"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)}  # timesteps, until chosen
 HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net, or all of it too
-    (`full`).
+    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net; with the adapter all of
+    the U-Net (`full`); or the U-Net alone, without adapter or condition (`backbone`). `start` is the folder of an
+    adapter to go on from.
 
     `kind`, `condition`, `width`, `trunk` and `attention` are the adapter's shape (`model.adapter.new`, `model.t2i`);
     `degraded` is the share of samples whose condition is made the second way where a task has two (`sr`: the
@@ -42,7 +44,8 @@ class AdapterConfig:
     the backbone's size).
     """
 
-    mode: Literal["pe", "full"] = "pe"
+    mode: Literal["pe", "full", "backbone"] = "pe"
+    start: str = ""
     kind: Literal["controlnet", "t2i"] = "controlnet"
     lora_rank: int = 0
     condition: Literal["pixels", "unshuffled"] = "unshuffled"
@@ -56,16 +59,20 @@ class AdapterConfig:
 
 
 class Adapted(nn.Module):
-    """What is trained: the adapter, and with it the U-Net (full mode) or low-rank changes to it."""
+    """What is trained: the adapter, and with it the U-Net (full mode) or low-rank changes to it; or the U-Net alone."""
 
-    def __init__(self, net: Net, unet: UNet2DConditionModel | None = None) -> None:
+    def __init__(self, net: Net | None, unet: UNet2DConditionModel | None = None) -> None:
         super().__init__()
         self.net = net
         self.unet = unet
 
 
 class CodiJob:
-    """The adapter is trained, in full mode the U-Net with it; the target network is the average of what is trained."""
+    """The adapter is trained, in full mode the U-Net with it; the target network is the average of what is trained.
+
+    Raises CodiError (bad-option) for an objective without the teacher that it needs, (bad-model) for a teacher or a
+    start that does not fit.
+    """
 
     def __init__(
         self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
@@ -80,7 +87,9 @@ class CodiJob:
         self.backbone = bb.load(model)
         self.text = bb.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
-        self.module = Adapted(self._new_adapter(), self._own_unet()).train()
+        self.module = self._new().train()
+        stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")
+        self.teacher = stages.teacher(method.teacher, self.backbone, self.facts())
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
@@ -95,17 +104,17 @@ class CodiJob:
         return {"image": image, "seen": to_unit(np.stack(seen)), "tokens": self.text.tokens(captions)}
 
     def loss(self, module: Adapted, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The CoDi loss of `step.codi_loss`."""
+        """The loss that the method names: `step.codi_loss`, or one of `objectives`."""
         vae = self.backbone.vae.to(rng.device)
         with torch.no_grad():
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["seen"])
         prompt, empty = self.text.embed(batch["tokens"]), self.prompt([""] * len(x)).to(rng.device)
         sample = Sample(x, batch["image"], condition, prompt, empty)
-        teacher = Denoiser(self.backbone.unet.to(rng.device), None, self.backbone.prediction_type)
         target = self._denoiser(self.target.average.to(rng.device))
-        models = Models(self._denoiser(module), target, teacher, self.distance)
-        return codi_loss(models, self.tables, sample, self.draw(x, rng), self.method)
+        models = Models(self._denoiser(module), target, self.teacher.to(rng.device), self.distance)
+        loss = objectives.OBJECTIVES[self.method.objective]
+        return loss(models, self.tables, sample, self.draw(x, rng), self.method)
 
     def prompt(self, captions: list[str]) -> Tensor:
         """Embeddings [B, T, D]."""
@@ -113,7 +122,7 @@ class CodiJob:
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Draw:
         """Timesteps and noise for latents x."""
-        return draw(x, self.method, rng)
+        return draw(x, objectives.grid(self.method), rng)
 
     def stepped(self, module: Adapted, step: int) -> None:
         """The target network follows the adapter."""
@@ -193,33 +202,49 @@ class CodiJob:
         ratio = self.task.scale / self.backbone.latent_factor
         size = (len(seen), self.backbone.latent_channels, int(height * ratio), int(width * ratio))
         noise = torch.randn(size, generator=torch.Generator().manual_seed(seed))
-        sampler = registry.get("samplers", self.method.predictor)
+        sampler = registry.get("samplers", objectives.sampler(self.method))
         image, noise, mask = seen[..., :3].to(device), noise.to(device), seen[..., 3:].to(device)
         return fuse.run(pieces, plan, sampler, image, noise, mask if self.task.mask else None, prompt)[1].cpu()
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""
-        return AdapterSpec(
+        facts = AdapterSpec(
             task=self.task.name,
             condition=self.config.condition,
             trunk=self.config.trunk,
-            predictor=self.method.predictor,
+            predictor=objectives.sampler(self.method),
             train_timesteps=len(self.backbone.alphas),
             L=self.method.L,
             gap=self.method.gap,
             image_size=self.config.image_size,
-            timesteps={"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)},
+            timesteps=LISTS,
         )
+        if all((t + 1) % facts.gap == 0 for ts in LISTS.values() for t in ts):
+            return facts
+        # what was distilled on a coarse grid knows no timesteps beside it
+        return replace(facts, timesteps={n: schedule.grid_timesteps(int(n), facts) for n in LISTS})
 
     def save(self, average: Adapted, folder: Path) -> None:
-        """Write the adapter with its facts, and beside it what became of the U-Net."""
-        adapter.save(average.net, self.facts(), folder)
+        """Write the adapter with its facts, and beside it what became of the U-Net; without an adapter, a backbone."""
+        if average.net is not None:
+            adapter.save(average.net, self.facts(), folder)
         if average.unet is None:
             return
-        if self.config.mode == "full":
-            copy.deepcopy(average.unet).half().save_pretrained(folder / "unet")
-        else:
-            lora.save(average.unet, folder)
+        match self.config.mode:
+            case "backbone":
+                stages.save_backbone(average.unet, self.backbone, folder)
+            case "full":
+                copy.deepcopy(average.unet).half().save_pretrained(folder / "unet")
+            case "pe":
+                lora.save(average.unet, folder)
+
+    def _new(self) -> Adapted:
+        config = self.config
+        net = None if config.mode == "backbone" else self._new_adapter()
+        module = Adapted(net, self._own_unet())
+        if config.start:
+            stages.begin(module.net, module.unet, config.start, self.backbone)
+        return module
 
     def _new_adapter(self) -> Net:
         seen, config = self.task.condition_channels, self.config
@@ -233,7 +258,7 @@ class CodiJob:
 
     def _own_unet(self) -> UNet2DConditionModel | None:
         unet = copy.deepcopy(self.backbone.unet)
-        if self.config.mode == "full":
+        if self.config.mode != "pe":
             return unet.requires_grad_(True)
         return lora.add(unet, self.config.lora_rank) if self.config.lora_rank else None
 

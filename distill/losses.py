@@ -34,3 +34,14 @@ def consistency_x(x_t: Tensor, x_s: Tensor) -> Tensor:
 def guidance(x_t: Tensor, x: Tensor) -> Tensor:
     """d(x, x_theta(z_t, t)) (README.md 3, step 6)."""
     return distance(x_t, x)
+
+
+def spanning_x(z_t: Tensor, z_s: Tensor, alpha_t: Tensor, sigma_t: Tensor, alpha_s: Tensor, sigma_s: Tensor) -> Tensor:
+    """The x whose one DDIM step leads from z_t to z_s (README.md 8). At the clean end, sigma_s = 0, it is z_s."""
+    ratio = sigma_s / sigma_t
+    return (z_s - ratio * z_t) / (alpha_s - ratio * alpha_t)
+
+
+def truncated_snr(alpha: Tensor, sigma: Tensor) -> Tensor:
+    """max(alpha^2 / sigma^2, 1) per sample, [B], of coefficients [B, 1, 1, 1] (README.md 8)."""
+    return (alpha / sigma).square().clamp(min=1).flatten()

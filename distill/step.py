@@ -14,13 +14,16 @@ from . import losses
 
 @dataclass(frozen=True, slots=True)
 class CodiConfig:
-    """The method's choices (README.md 3 and 5).
+    """The method's choices (README.md 3 and 5); `objective` names another loss (README.md 8), `teacher` the folder of a
+    frozen adapter, in place of the backbone without one. A loss ignores what it does not use.
 
     `weight` is lambda, `distance` what L_g measures with; `guidance` the range of the scale that the target is guided
     at; `L` grid points `gap` timesteps apart, t = gap k - 1, drawn with a density that grows as k^(noise_bias - 1): 1
     is even, more favours the noisy end, where sampling in few steps begins; `target_decay` is gamma.
     """
 
+    objective: Literal["codi", "denoise", "gd", "cm"] = "codi"
+    teacher: str = ""
     predictor: Literal["prev", "ddim"] = "prev"
     ode_model: Literal["online", "ema", "teacher"] = "online"
     loss_space: Literal["eps", "x"] = "eps"
@@ -63,7 +66,7 @@ Distance = Callable[[Tensor, Sample], Tensor]  # (x_hat, sample) -> [B]
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Who is asked: theta, theta-minus, and the backbone without an adapter."""
+    """Who is asked: theta, theta-minus, and what is frozen: the backbone without an adapter, or an adapter too."""
 
     student: Denoiser
     target: Denoiser
@@ -138,14 +141,14 @@ def ode_estimate(
     models: Models, z: Tensor, t: Tensor, at: Coefficients, sample: Sample, online: Estimate, config: CodiConfig
 ) -> Estimate:
     """The estimates that take z_t to z_s (README.md 3, step 3): the student's own, the target network's, or those of
-    the backbone, which sees no condition."""
+    the teacher, which sees no condition if it is the backbone alone."""
     match config.ode_model:
         case "online":
             return online
         case "ema":
             return estimate(models.target, z, t, at, sample)
         case "teacher":
-            return models.teacher.x_eps(z, t, *at, sample.prompt, None)
+            return estimate(models.teacher, z, t, at, sample)
 
 
 def target_estimate(model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sample: Sample, scale: Tensor) -> Estimate:

@@ -29,15 +29,16 @@ class Denoiser(nn.Module):
 
     def embed_condition(self, condition: Tensor) -> Condition:
         """Condition image [B, C, H, W] -> a ControlNet's embedding [B, C0, h, w], with a trunk [B, C0 + C_x, h, w]; a
-        T2I-Adapter's features, one tensor a level of the U-Net."""
+        T2I-Adapter's features, one tensor a level of the U-Net. Without an adapter nobody looks at it."""
+        if self.adapter is None:
+            return ()
         if isinstance(self.adapter, T2IAdapter):
             return tuple(self.adapter(condition))
-        assert self.adapter is not None
         return (self.adapter.controlnet_cond_embedding(condition),)
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Tensor:
         """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
-        steering = {} if condition is None else self._steering(z, t, prompt, condition)
+        steering = self._steering(z, t, prompt, condition) if condition else {}
         output: Tensor = self.unet(z, t, prompt, **steering, return_dict=False)[0]
         return output
 
@@ -53,7 +54,7 @@ class Denoiser(nn.Module):
         output = self.predict(z, t, prompt, condition)
         known = (self.prediction_type, output, z, alpha, sigma)
         x, eps = prediction.to_x(*known), prediction.to_eps(*known)
-        direct = None if condition is None else self._split(condition)[1]
+        direct = self._split(condition)[1] if condition else None
         return (x, eps) if direct is None else (x + sigma * direct, eps - alpha * direct)
 
     def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition) -> dict[str, Any]:
@@ -66,9 +67,9 @@ class Denoiser(nn.Module):
 
     def _split(self, condition: Condition) -> tuple[Tensor, Tensor | None]:
         """An embedding's two shares: the ControlNet's, and what a trunk adds to the estimate itself."""
-        assert self.adapter is not None
         if not isinstance(getattr(self.adapter, "controlnet_cond_embedding", None), Trunk):
             return condition[0], None
+        assert self.adapter is not None
         channels = self.adapter.config.block_out_channels[0]
         return condition[0][:, :channels], condition[0][:, channels:]
 

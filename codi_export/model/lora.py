@@ -1,6 +1,7 @@
 """Low-rank changes to a U-Net (LoRA, arXiv 2106.09685): every weight becomes W + B A, under diffusers' key names."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -41,8 +42,7 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
     """Write the changes that `add` made room for, in fp16."""
     tensors = {}
     for name, layer in _layers(unet).items():
-        change = layer.get_submodule("parametrizations.weight.0")
-        assert isinstance(change, LowRank)
+        change = _change(layer)
         window = layer.weight.shape[2:]  # a convolution's A slides, its B is 1 x 1
         tensors[f"unet.{name}.lora_A.weight"] = change.A.view(len(change.A), -1, *window)
         tensors[f"unet.{name}.lora_B.weight"] = change.B.view(*change.B.shape, *(1 for _ in window))
@@ -52,11 +52,41 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
 @torch.no_grad()
 def merge(unet: UNet2DConditionModel, file: Path) -> UNet2DConditionModel:
     """Add a file's changes to the weights of `unet`, in place; raises CodiError (bad-model) where they do not fit."""
+    layers = _layers(unet)
+    for name, (a, b) in _changes(layers, file).items():
+        layers[name].weight += (b @ a).view_as(layers[name].weight)
+    return unet
+
+
+@torch.no_grad()
+def resume(unet: UNet2DConditionModel, file: Path) -> None:
+    """Take up training at a file's changes, in the room that `add` made; raises CodiError (bad-model)."""
+    layers = _layers(unet)
+    for name, (a, b) in _changes(layers, file).items():
+        change = _change(layers[name])
+        if change.A.shape != a.shape:
+            raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has rank {len(a)}, not {len(change.A)}")
+        change.A.copy_(a)
+        change.B.copy_(b)
+
+
+def added(unet: UNet2DConditionModel) -> bool:
+    """Whether `add` made room for changes."""
+    return any(isinstance(module, LowRank) for module in unet.modules())
+
+
+def _change(layer: nn.Module) -> LowRank:
+    change = layer.get_submodule("parametrizations.weight.0")
+    assert isinstance(change, LowRank)
+    return change
+
+
+def _changes(layers: Mapping[str, nn.Conv2d | nn.Linear], file: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """(A [rank, in], B [out, rank]) by layer; raises CodiError (bad-model) where they do not fit."""
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is no safetensors file: {error}") from error
-    layers = _layers(unet)
     parts: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
@@ -68,8 +98,7 @@ def merge(unet: UNet2DConditionModel, file: Path) -> UNet2DConditionModel:
         if part.keys() != {"A", "B"} or (len(part["B"]), part["A"].shape[1]) != (len(weight), weight[0].numel()):
             shapes = {side: tuple(tensor.shape) for side, tensor in part.items()}
             raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has {shapes} for a weight of {tuple(weight.shape)}")
-        weight += (part["B"] @ part["A"]).view_as(weight)
-    return unet
+    return {name: (part["A"], part["B"]) for name, part in parts.items()}
 
 
 def _layers(unet: UNet2DConditionModel) -> dict[str, nn.Conv2d | nn.Linear]:

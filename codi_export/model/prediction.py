@@ -30,6 +30,17 @@ def to_eps(kind: PredictionType, output: Tensor, z: Tensor, alpha: Tensor, sigma
             return (z - alpha * output) / sigma
 
 
+def of(kind: PredictionType, x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """What a denoiser of that kind predicts, from x and eps."""
+    match kind:
+        case "epsilon":
+            return eps
+        case "v_prediction":
+            return to_v(x, eps, alpha, sigma)
+        case "sample":
+            return x
+
+
 def to_v(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """v = alpha eps - sigma x."""
     return alpha * eps - sigma * x
