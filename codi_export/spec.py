@@ -88,6 +88,7 @@ class AdapterSpec:
     task: str
     condition: Literal["pixels", "unshuffled"] = "pixels"
     trunk: int = 0  # residual blocks of a deep condition embedding; 0: the ControlNet's own
+    reads: bool = False  # whether these read the prompt
     predictor: Literal["prev", "ddim"] = "prev"
     train_timesteps: int = 1000
     L: int = 50

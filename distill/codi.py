@@ -33,13 +33,13 @@ HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net; with the adapter all of
-    the U-Net (`full`); or the U-Net alone, without adapter or condition (`backbone`). `start` is the folder of an
-    adapter to go on from.
+    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net; the adapter and the
+    U-Net (`full`); or the U-Net alone, without adapter or condition (`backbone`). `start` is the folder of an adapter
+    to go on from.
 
-    `kind`, `condition`, `width`, `trunk` and `attention` are the adapter's shape (`model.adapter.new`, `model.t2i`);
-    `degraded` is the share of samples whose condition is made the second way where a task has two (`sr`: the
-    second-order degradation, in place of plain bicubic); `drop_caption` how often the prompt is empty. Validation
+    `kind`, `condition`, `width`, `trunk`, `reads` and `attention` are the adapter's shape (`model.adapter.new`,
+    `model.t2i`); `degraded` is the share of samples whose condition is made the second way where a task has two (`sr`:
+    the second-order degradation, in place of plain bicubic); `drop_caption` how often the prompt is empty. Validation
     samples in `validate_steps`; builds with the adapter make pictures of `image_size` pixels unless told otherwise (0:
     the backbone's size).
     """
@@ -51,6 +51,7 @@ class AdapterConfig:
     condition: Literal["pixels", "unshuffled"] = "unshuffled"
     width: int = 64
     trunk: int = 0
+    reads: bool = False
     attention: bool = True
     degraded: float = 0.5
     drop_caption: float = 0.5
@@ -212,6 +213,7 @@ class CodiJob:
             task=self.task.name,
             condition=self.config.condition,
             trunk=self.config.trunk,
+            reads=self.config.reads,
             predictor=objectives.sampler(self.method),
             train_timesteps=len(self.backbone.alphas),
             L=self.method.L,
@@ -254,7 +256,8 @@ class CodiJob:
                     ErrorCode.BAD_OPTION, f"a T2I-Adapter reads the condition 'pixels', not '{config.condition}'"
                 )
             return t2i.new(self.backbone, seen)
-        return adapter.new(self.backbone, config.condition, config.width, config.trunk, config.attention, seen)
+        shape = config.condition, config.width, config.trunk, config.attention, seen, config.reads
+        return adapter.new(self.backbone, *shape)
 
     def _own_unet(self) -> UNet2DConditionModel | None:
         unet = copy.deepcopy(self.backbone.unet)

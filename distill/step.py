@@ -1,7 +1,7 @@
 """One CoDi micro-batch, in the order of README.md 3."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -134,7 +134,7 @@ Estimate = tuple[Tensor, Tensor]  # x_hat, eps_hat
 
 def estimate(model: Denoiser, z: Tensor, t: Tensor, at: Coefficients, sample: Sample) -> Estimate:
     """The adapted model's estimates at (z, t), for the sample's own prompt."""
-    return model.x_eps(z, t, *at, sample.prompt, model.embed_condition(sample.condition))
+    return model.x_eps(z, t, *at, sample.prompt, model.embed_condition(sample.condition, sample.prompt))
 
 
 def ode_estimate(
@@ -157,11 +157,10 @@ def target_estimate(model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sam
     Only the target is guided. The student cannot see the scale, so it learns the mean of what guidance makes of its
     own prediction; L_g on a guided student would train the guidance away (README.md 3, step 4).
     """
-    embedded = model.embed_condition(sample.condition)
-    prompted = model.x_eps(z, s, *at, sample.prompt, embedded)
+    prompted = estimate(model, z, s, at, sample)
     if bool((scale == 1).all()):
         return prompted
-    plain, w = model.x_eps(z, s, *at, sample.empty, embedded), scale[:, None, None, None]
+    plain, w = estimate(model, z, s, at, replace(sample, prompt=sample.empty)), scale[:, None, None, None]
     return guided(prompted[0], plain[0], w), guided(prompted[1], plain[1], w)
 
 

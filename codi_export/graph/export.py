@@ -25,8 +25,8 @@ class Exported:
     """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D]; None if each call
     brings its own.
 
-    `condition`: image (and mask) -> condition1, ..., seen · `step`: z, t, alpha, sigma, prompt, condition1, ... -> x ·
-    `decode`: x, seen -> output, picture.
+    `condition`: image, prompt (and mask) -> condition1, ..., seen ·
+    `step`: z, t, alpha, sigma, prompt, condition1, ... -> x · `decode`: x, seen -> output, picture.
     """
 
     condition: ir.Model
@@ -44,16 +44,18 @@ class Exported:
 def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
     """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and the task's
     `mask` [B, H, W, 1] and `prompt_embeds` [B, T, D]."""
-    pictures: dict[str, Tensor] = {name: torch.from_numpy(inputs[name]) for name in ("image", "mask") if name in inputs}
     z = torch.from_numpy(inputs["noise"])
-    *embedded, seen = pieces.condition(**pictures)
-    condition = {f"condition{k}": tensor for k, tensor in enumerate(embedded, start=1)}
     prompt = pieces.prompt.expand(len(z), -1, -1).contiguous()
+    given = {"image": torch.from_numpy(inputs["image"]), "prompt": prompt}
+    if "mask" in inputs:
+        given["mask"] = torch.from_numpy(inputs["mask"])
+    *embedded, seen = pieces.condition(**given)
+    condition = {f"condition{k}": tensor for k, tensor in enumerate(embedded, start=1)}
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
     step = {"z": z, **scalars, "prompt": prompt, **condition}
     return Exported(
-        condition=trace("condition", pieces.condition, pictures, (*condition, "seen")),
+        condition=trace("condition", pieces.condition, given, (*condition, "seen")),
         step=trace("step", pieces.step, step, ("x",)),
         decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture")),
         prompt=None if "prompt_embeds" in inputs else ir.tensor(prompt.numpy()),

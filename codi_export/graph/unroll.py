@@ -20,13 +20,13 @@ def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) ->
 
     Inputs of some tasks: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D] last.
     """
-    pictures = {str(value.name): _input(str(value.name), value) for value in pieces.condition.graph.inputs}
+    pictures = {name: _input(name, _find(pieces.condition, name)) for name in _pictures(pieces.condition)}
     noise = _input("noise", _find(pieces.step, "z"))
     prompts = [] if pieces.prompt else [_input("prompt_embeds", _find(pieces.step, "prompt"))]
     inputs = [*pictures.values(), noise, *prompts]
     graph = ir.Graph(inputs, [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
     prompt = prompts[0] if prompts else _constant(graph, "prompt", pieces.prompt)
-    given = _append(graph, "condition", pieces.condition, pictures)
+    given = _append(graph, "condition", pieces.condition, {**pictures, "prompt": prompt})
     condition = {name: value for name, value in given.items() if name != "seen"}
     z = x = noise
     for index, step in enumerate(schedule.steps):
@@ -91,6 +91,11 @@ def _constants(graph: ir.Graph, stage: str, step: Step) -> Values:
         "sigma": np.array(step.sigma, np.float32),
     }
     return {name: _constant(graph, f"{stage}/{name}", ir.tensor(number)) for name, number in numbers.items()}
+
+
+def _pictures(piece: ir.Model) -> list[str]:
+    names = [str(value.name) for value in piece.graph.inputs]
+    return [name for name in names if name != "prompt"]
 
 
 def _find(piece: ir.Model, name: str) -> ir.Value:

@@ -44,7 +44,7 @@ def load(folder: Path) -> Adapter:
     """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
     facts = read_facts(folder)
     if facts and facts.trunk:
-        return Adapter(folder, _load_with_trunk(folder, facts.trunk), facts)
+        return Adapter(folder, _load_with_trunk(folder, facts), facts)
     return Adapter(folder, load_part(_class(folder), folder), facts)
 
 
@@ -61,9 +61,9 @@ def _class(folder: Path) -> type[Net]:
     return kind
 
 
-def _load_with_trunk(folder: Path, blocks: int) -> ControlNetModel:
+def _load_with_trunk(folder: Path, facts: AdapterSpec) -> ControlNetModel:
     try:
-        net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), blocks)
+        net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), facts.trunk, facts.reads)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {error}") from error
@@ -129,13 +129,19 @@ def condition_channels(backbone: Backbone, condition: str, seen: int) -> int:
 
 
 def new(
-    backbone: Backbone, condition: str, width: int, trunk: int = 0, attention: bool = True, seen: int = 3
+    backbone: Backbone,
+    condition: str,
+    width: int,
+    trunk: int = 0,
+    attention: bool = True,
+    seen: int = 3,
+    reads: bool = False,
 ) -> ControlNetModel:
     """A zero-initialised adapter: the adapted model equals the backbone until it is trained (distill/README.md 2).
 
     `seen` counts the condition's channels; `width` is the condition embedding's. A condition at latent size needs no
-    strides on its way in, and may have a `trunk` of that many residual blocks. Without `attention` the adapter is
-    convolutions alone: it does not read the prompt, and is half as large.
+    strides on its way in, and may have a `trunk` of that many residual blocks, which may read the prompt (`reads`).
+    Without `attention` the rest is convolutions alone: it does not read the prompt, and is half as large.
     """
     channels = condition_channels(backbone, condition, seen)
     levels = 1 if condition == "unshuffled" else backbone.latent_factor.bit_length()
@@ -148,7 +154,7 @@ def new(
         backbone.unet, conditioning_channels=channels, conditioning_embedding_out_channels=widths
     )
     net = net if attention else _without_attention(net)
-    return deepen(net, trunk) if trunk else net
+    return deepen(net, trunk, reads) if trunk else net
 
 
 def _without_attention(net: ControlNetModel) -> ControlNetModel:

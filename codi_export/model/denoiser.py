@@ -27,14 +27,16 @@ class Denoiser(nn.Module):
         self.adapter = t2i.fit(adapter, unet) if isinstance(adapter, T2IAdapter) else adapter
         self.prediction_type = prediction_type
 
-    def embed_condition(self, condition: Tensor) -> Condition:
-        """Condition image [B, C, H, W] -> a ControlNet's embedding [B, C0, h, w], with a trunk [B, C0 + C_x, h, w]; a
-        T2I-Adapter's features, one tensor a level of the U-Net. Without an adapter nobody looks at it."""
+    def embed_condition(self, condition: Tensor, prompt: Tensor) -> Condition:
+        """Condition image [B, C, H, W], prompt [B, T, D] -> a ControlNet's embedding [B, C0, h, w], with a trunk
+        [B, C0 + C_x, h, w]; a T2I-Adapter's features, one tensor a level of the U-Net. Without an adapter nobody looks
+        at it."""
         if self.adapter is None:
             return ()
         if isinstance(self.adapter, T2IAdapter):
             return tuple(self.adapter(condition))
-        return (self.adapter.controlnet_cond_embedding(condition),)
+        embedding = self.adapter.controlnet_cond_embedding
+        return (embedding(condition, prompt) if isinstance(embedding, Trunk) else embedding(condition),)
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Tensor:
         """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""

@@ -61,14 +61,14 @@ class Condition(nn.Module):
         self.enlarge = enlarge
         self.factor = factor
 
-    def forward(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
-        """image uint8 [B, H, W, 3], mask uint8 [B, H, W, 1] -> what the denoiser makes of the condition
-        (`Denoiser.embed_condition`) and, last, what was seen: [B, 3 or 4, H, W] in [0, 1], the mask 0 or 1."""
+    def forward(self, image: Tensor, prompt: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """image uint8 [B, H, W, 3], prompt [B, T, D], mask uint8 [B, H, W, 1] -> what the denoiser makes of the
+        condition (`Denoiser.embed_condition`) and, last, what was seen: [B, 3 or 4, H, W] in [0, 1], a mask 0 or 1."""
         seen = image.float().permute(0, 3, 1, 2) / 255
         if mask is not None:
             seen = torch.cat([seen, (mask.permute(0, 3, 1, 2) > 127).float()], dim=1)
         looked_at = condition_image(self.kind, self.enlarge(seen), self.vae, self.factor)
-        return *self.denoiser.embed_condition(looked_at), seen
+        return *self.denoiser.embed_condition(looked_at, prompt), seen
 
 
 class Decode(nn.Module):
@@ -147,8 +147,8 @@ def run(
     [B, T, D] stand in for the fixed prompt. Every step estimates x; the sampler mixes the next latent; the last x is
     decoded (distill/README.md 4).
     """
-    *condition, seen = pieces.condition(image) if mask is None else pieces.condition(image, mask)
     prompt = pieces.prompt.expand(len(image), -1, -1) if prompt_embeds is None else prompt_embeds
+    *condition, seen = pieces.condition(image, prompt, mask)
     z, estimates = noise, []
     for index, step in enumerate(schedule.steps):
         t, alpha, sigma = (torch.tensor(value) for value in (step.t, step.alpha, step.sigma))

@@ -1,7 +1,8 @@
 """A deep condition embedding: residual blocks at latent size, in place of a ControlNet's few convolutions.
 
 Super-resolution wants many layers between the small photo's pixels and the finest detail, and a ControlNet has two. The
-blocks are EDSR's (arXiv 1707.02921, figure 2). They run once per picture, whatever the number of steps.
+blocks are EDSR's (arXiv 1707.02921, figure 2). They run once per picture, whatever the number of steps. Where the
+prompt matters, each block is followed by attention to its words.
 """
 
 import torch.nn.functional as F
@@ -10,24 +11,30 @@ from torch import Tensor, nn
 
 
 class Trunk(nn.Module):
-    """Condition image at latent size [B, C, h, w] -> embedding [B, C0 + C_x, h, w]; zero until it is trained.
+    """Condition image at latent size [B, C, h, w], prompt [B, T, D] -> embedding [B, C0 + C_x, h, w]; zero until it is
+    trained.
 
     The first C0 channels are the ControlNet's condition embedding; the last C_x, as many as the latent has, go straight
     into the estimate (distill/README.md 2).
     """
 
-    def __init__(self, channels: int, width: int, blocks: int, out: int) -> None:
+    def __init__(self, channels: int, width: int, blocks: int, out: int, prompt_width: int = 0) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.readers = nn.ModuleList(Reader(width, prompt_width) for _ in range(blocks if prompt_width else 0))
         self.conv_out = nn.Conv2d(width, out, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         assert self.conv_out.bias is not None
         nn.init.zeros_(self.conv_out.bias)
 
-    def forward(self, condition: Tensor) -> Tensor:
-        seen = self.conv_in(condition)
-        embedding: Tensor = self.conv_out(seen + self.blocks(seen))
+    def forward(self, condition: Tensor, prompt: Tensor) -> Tensor:
+        seen = deeper = self.conv_in(condition)
+        for index, block in enumerate(self.blocks):
+            deeper = block(deeper)
+            if self.readers:
+                deeper = deeper + self.readers[index](deeper, prompt)
+        embedding: Tensor = self.conv_out(seen + deeper)
         return embedding
 
 
@@ -45,9 +52,37 @@ class Block(nn.Module):
         return deeper
 
 
-def deepen(net: ControlNetModel, blocks: int) -> ControlNetModel:
+class Reader(nn.Module):
+    """Attention from places [B, C, h, w] to words [B, T, D]; says nothing until it is trained."""
+
+    HEADS = 4
+
+    def __init__(self, width: int, prompt_width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(self.HEADS, width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(prompt_width, width, bias=False)
+        self.value = nn.Linear(prompt_width, width, bias=False)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, places: Tensor, words: Tensor) -> Tensor:
+        queries = self.query(self.norm(places).flatten(2).transpose(1, 2))
+        query, key, value = (self._split(rows) for rows in (queries, self.key(words), self.value(words)))
+        read = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        answer: Tensor = self.out(read).transpose(1, 2).reshape(places.shape)
+        return answer
+
+    def _split(self, rows: Tensor) -> Tensor:
+        """[B, N, C] -> [B, heads, N, C / heads]."""
+        return rows.reshape(*rows.shape[:2], self.HEADS, -1).transpose(1, 2)
+
+
+def deepen(net: ControlNetModel, blocks: int, reads: bool) -> ControlNetModel:
     """Put an untrained trunk of `blocks` residual blocks in place of the ControlNet's condition embedding."""
     config = net.config
     width, out = config.conditioning_embedding_out_channels[0], config.block_out_channels[0] + config.in_channels
-    net.controlnet_cond_embedding = Trunk(config.conditioning_channels, width, blocks, out)
+    prompt_width = config.cross_attention_dim if reads else 0
+    net.controlnet_cond_embedding = Trunk(config.conditioning_channels, width, blocks, out, prompt_width)
     return net

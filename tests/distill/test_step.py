@@ -165,7 +165,7 @@ class _Oracle(Denoiser):
         torch.nn.Module.__init__(self)
         self.x = x
 
-    def embed_condition(self, condition: Tensor) -> Tensor:
+    def embed_condition(self, condition: Tensor, prompt: Tensor) -> Tensor:
         return condition
 
     def x_eps(

@@ -19,7 +19,7 @@ def toy(request: pytest.FixtureRequest) -> tuple[Recipe, Exported]:
 def test_inputs_and_outputs_are_named(toy: tuple[Recipe, Exported]) -> None:
     named = [([v.name for v in m.graph.inputs], [v.name for v in m.graph.outputs]) for m in toy[1].models]
     assert named == [
-        (["image"], ["condition1", "seen"]),
+        (["image", "prompt"], ["condition1", "seen"]),
         (["z", "t", "alpha", "sigma", "prompt", "condition1"], ["x"]),
         (["x", "seen"], ["output", "picture"]),
     ]

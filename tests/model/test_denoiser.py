@@ -24,13 +24,17 @@ def trunked() -> Denoiser:
 
 @torch.no_grad()
 @pytest.mark.parametrize("attention", [True, False])
-@pytest.mark.parametrize(("kind", "trunk"), [("pixels", 0), ("unshuffled", 0), ("unshuffled", 2)])
-def test_a_new_adapter_changes_nothing(kind: str, trunk: int, attention: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "trunk", "reads"),
+    [("pixels", 0, False), ("unshuffled", 0, False), ("unshuffled", 2, False), ("unshuffled", 2, True)],
+)
+def test_a_new_adapter_changes_nothing(kind: str, trunk: int, reads: bool, attention: bool) -> None:
     """Bit for bit: zero convolutions add zeros."""
-    net = adapters.new(tiny.recipe("epsilon").backbone, kind, width=16, trunk=trunk, attention=attention).eval()
+    shape = {"width": 16, "trunk": trunk, "attention": attention, "reads": reads}
+    net = adapters.new(tiny.recipe("epsilon").backbone, kind, **shape).eval()  # type: ignore[arg-type]
     one, bare = Denoiser(unet(), net, "epsilon"), Denoiser(unet(), None, "epsilon")
     shape = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
-    condition = one.embed_condition(torch.rand(shape))
+    condition = one.embed_condition(torch.rand(shape), PROMPT)
     torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
     silent = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, condition)
     torch.testing.assert_close(silent, bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None), rtol=0, atol=0)
@@ -40,10 +44,10 @@ def test_a_new_adapter_changes_nothing(kind: str, trunk: int, attention: bool) -
 def test_a_trunk_moves_the_estimate_but_still_explains_z() -> None:
     one = trunked()
     trunk = one.adapter.controlnet_cond_embedding  # type: ignore[union-attr]
-    silent = one.embed_condition(torch.rand(2, 52, 8, 8))
+    silent = one.embed_condition(torch.rand(2, 52, 8, 8), PROMPT)
     assert silent[0].shape == (2, 16 + 4, 8, 8)
     trunk.conv_out.bias.data[16:] = torch.arange(1.0, 5.0)
-    moved = one.embed_condition(torch.rand(2, 52, 8, 8))
+    moved = one.embed_condition(torch.rand(2, 52, 8, 8), PROMPT)
     x, eps = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, moved)
     direct = torch.arange(1.0, 5.0)[None, :, None, None].expand_as(Z)
     before, _ = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, silent)
@@ -51,10 +55,26 @@ def test_a_trunk_moves_the_estimate_but_still_explains_z() -> None:
     torch.testing.assert_close(ALPHA * x + SIGMA * eps, Z, rtol=0, atol=1e-5)
 
 
+def test_a_trunk_that_reads_tells_words_apart() -> None:
+    """Where its place and the prompt say so; a gradient reaches it from the first step on."""
+    net = adapters.new(tiny.recipe("epsilon").backbone, "unshuffled", width=16, trunk=1, reads=True)
+    one, image = Denoiser(unet(), net, "epsilon"), torch.rand(2, 52, 8, 8)
+    trunk = net.controlnet_cond_embedding
+    torch.nn.init.normal_(trunk.conv_out.weight)
+    assert torch.equal(*(one.embed_condition(image, words)[0] for words in (PROMPT, -PROMPT)))
+    one.embed_condition(image, PROMPT)[0].square().mean().backward()
+    assert trunk.readers[0].out.weight.grad.any()
+    torch.nn.init.normal_(trunk.readers[0].out.weight)
+    with torch.no_grad():
+        here, there = (one.embed_condition(image, words)[0] for words in (PROMPT, -PROMPT))
+    assert (here - there).abs().max() > 1e-2
+    assert (here - there).std(dim=(2, 3)).max() > 1e-3  # not the same everywhere
+
+
 @torch.no_grad()
 def test_an_adapter_that_speaks_is_heard() -> None:
     one = Denoiser(unet(), tiny.recipe("epsilon").adapter.net, "epsilon")
-    condition = one.embed_condition(torch.rand(2, 3, 32, 32))
+    condition = one.embed_condition(torch.rand(2, 3, 32, 32), PROMPT)
     assert not torch.equal(one.predict(Z, T, PROMPT, condition), one.predict(Z, T, PROMPT, None))
 
 
@@ -64,7 +84,7 @@ def test_the_condition_is_embedded_as_controlnet_does_it() -> None:
     down, mid = net(Z, T, PROMPT, controlnet_cond=image, return_dict=False)
     want = unet()(Z, T, PROMPT, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
     one = Denoiser(unet(), net, "epsilon")
-    torch.testing.assert_close(one.predict(Z, T, PROMPT, one.embed_condition(image)), want, rtol=0, atol=0)
+    torch.testing.assert_close(one.predict(Z, T, PROMPT, one.embed_condition(image, PROMPT)), want, rtol=0, atol=0)
     assert net.controlnet_cond_embedding(image).shape == (2, 16, 8, 8), "the adapter is left as it was"
 
 

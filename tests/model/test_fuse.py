@@ -13,7 +13,8 @@ from tests import tiny
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_the_condition_is_at_latent_size(kind: tiny.Kind) -> None:
     image, noise = tiny.inputs(kind)
-    condition, seen = tiny.recipe(kind).pieces().condition(torch.from_numpy(image))
+    pieces = tiny.recipe(kind).pieces()
+    condition, seen = pieces.condition(torch.from_numpy(image), pieces.prompt)
     assert condition.shape[2:] == noise.shape[2:]
     torch.testing.assert_close(seen, torch.from_numpy(image).permute(0, 3, 1, 2) / 255)
 

@@ -49,13 +49,13 @@ def denoiser(down: tuple[str, ...]) -> Denoiser:
 def test_it_is_silent_until_it_is_trained_and_every_level_can_speak(down: tuple[str, ...]) -> None:
     one = denoiser(down)
     z, t, prompt = torch.randn(2, 4, 16, 16), torch.tensor(500), torch.randn(2, tiny.TOKENS, tiny.TEXT_WIDTH)
-    condition = one.embed_condition(torch.rand(2, 3, 64, 64))
+    condition = one.embed_condition(torch.rand(2, 3, 64, 64), prompt)
     bare = one.predict(z, t, prompt, None)
     torch.testing.assert_close(one.predict(z, t, prompt, condition), bare, rtol=0, atol=0)
     for level in range(3):
         loud = tuple(f + 0.5 * (k == level) for k, f in enumerate(condition))
         assert (one.predict(z, t, prompt, loud) - bare).abs().max() > 1e-4
-    one.predict(z, t, prompt, one.embed_condition(torch.rand(2, 3, 64, 64))).square().mean().backward()
+    one.predict(z, t, prompt, one.embed_condition(torch.rand(2, 3, 64, 64), prompt)).square().mean().backward()
     assert one.adapter is not None and one.adapter.adapter.conv_in.weight.grad.any()
 
 

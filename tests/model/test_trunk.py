@@ -5,6 +5,8 @@ import torch.nn.functional as F
 
 from codi_export.model.trunk import Trunk
 
+WORDS = torch.randn(1, 3, 4)  # nobody reads them here
+
 
 @torch.no_grad()
 def test_it_is_edsr_written_out() -> None:
@@ -19,12 +21,12 @@ def test_it_is_edsr_written_out() -> None:
     first = x = conv("conv_in", image)
     for block in ("blocks.0", "blocks.1"):
         x = x + conv(f"{block}.conv2", conv(f"{block}.conv1", x).clamp(min=0))
-    torch.testing.assert_close(trunk(image), conv("conv_out", first + x))
+    torch.testing.assert_close(trunk(image, WORDS), conv("conv_out", first + x))
 
 
 def test_it_is_silent_at_first_but_can_learn() -> None:
     trunk = Trunk(5, 8, 2, 6)
-    output = trunk(torch.randn(2, 5, 4, 4))
+    output = trunk(torch.randn(2, 5, 4, 4), WORDS)
     assert not output.any()
     output.sum().backward()
     assert trunk.conv_out.weight.grad is not None
