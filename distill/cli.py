@@ -120,7 +120,7 @@ def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, ou
 @click.argument("folder", metavar="MODEL", type=FOLDER)
 def words(data: Path, scenes: str, member: str, folder: Path) -> None:
     """Teach MODEL's tokenizer the words of other texts than captions, such as instructions."""
-    samples = pictures.load(data, scenes, members=pictures.Members(caption=member))
+    samples = pictures.load(data, scenes, pictures.Reading(caption=member))
     new = add_words(folder, {sample.caption for sample in samples})
     click.echo(f"{len(new)} new words: {' '.join(new)}")
 
