@@ -20,6 +20,7 @@ from .pca_start import start_from_pca
 from .trainer import Batch
 
 FACTOR = 4  # pixels per latent pixel, along each side
+VALIDATION_CROP = 176  # pixels on a side
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,10 @@ class AutoencoderJob:
 
     def __init__(self, config: AutoencoderConfig, data: DataConfig, folder: Path) -> None:
         self.config, self.data = config, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
-        scenes, _ = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
-        self.photos, self.scenes = photos, scenes
+        photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
+        self.photos, held_out = pictures.split(photos, data.held_out_photos)
+        self.scenes, _ = pictures.split(scenes, data.held_out_scenes)
+        self.held_out = pictures.to_validate(held_out, VALIDATION_CROP)
         self.module = Code(new_autoencoder(config), config.latent_channels)
         start_from_pca(self.module.vae, self.batch(np.random.default_rng(0), 256)["image"])
 
@@ -121,7 +123,7 @@ class AutoencoderJob:
         Also the extremes over channels of the latents' mean (wanted: 0) and deviation (wanted: 1) on training crops:
         the noise schedule counts on them.
         """
-        images = to_signed(np.stack([centre(p.pixels, 176) for p in self.held_out])).to(average.mean.device)
+        images = to_signed(np.stack([centre(p.pixels, VALIDATION_CROP) for p in self.held_out])).to(average.mean.device)
         decoded = average.decode(average.encode(images)).clamp(-1, 1)
         mse = (decoded - images).square().mean(dim=(1, 2, 3))
         rows = [torch.cat(list(row[:6]), dim=2) for row in (images, decoded)]

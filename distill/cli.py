@@ -27,7 +27,7 @@ from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import pictures
 from .data.conditions import makers
-from .data.pictures import Members
+from .data.pictures import Reading
 from .data.tensors import to_pixels, to_signed
 from .step import CodiConfig, advice
 from .text import TextConfig, add_words
@@ -124,7 +124,7 @@ def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, ou
 @click.argument("folder", metavar="MODEL", type=FOLDER)
 def words(data: Path, scenes: str, member: str, folder: Path) -> None:
     """Teach MODEL's tokenizer the words of other texts than captions, such as instructions."""
-    samples = pictures.load(data, scenes, members=pictures.Members(caption=member))
+    samples = pictures.load(data, scenes, pictures.Reading(caption=member))
     new = add_words(folder, {sample.caption for sample in samples})
     click.echo(f"{len(new)} new words: {' '.join(new)}")
 
@@ -190,7 +190,9 @@ def evaluate(
     ]
     task, size = _one_task([session for _, session in sessions])
     brought = config.record(DataConfig, config.read(CONFIGS / f"mini-{task}.toml").get("data", {}))
-    tiles = evaluation.cut_folder(data, size, Members(brought.image, brought.condition, brought.caption))
+    tiles = evaluation.cut_folder(
+        data, size, Reading(image=brought.image, condition=brought.condition, caption=brought.caption)
+    )
     candidates = [
         evaluation.BASELINES.get(task, evaluation.UNTOUCHED),
         *(_round_trip(vae) if vae else []),

@@ -80,11 +80,10 @@ class CodiJob:
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
         self.makers = conditions.makers(task.name)
-        members = pictures.Members(data.image, data.condition, data.caption)
-        photos, scenes = (pictures.load(folder, name, data.exclude, members) for name in (data.photos, data.scenes))
+        photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
         self.photos, held_photos = pictures.split(photos, data.held_out_photos)
         self.scenes, held_scenes = pictures.split(scenes, data.held_out_scenes)
-        self.held_out = held_photos or held_scenes[:HELD_OUT]
+        self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
         self.backbone = bb.load(model)
         self.text = bb.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))

@@ -19,7 +19,8 @@ class DataConfig:
     side, so most steps see many small crops and some see the extent at which the network will be used. `exclude` are
     globs of picture names to leave out, for licences that are not wanted. `image`, `condition` and `caption` name the
     members of a sample in the shards; `turns` allows quarter turns; validation looks
-    at the central `validation_crop` pixels of held-out pictures.
+    at the central `validation_crop` pixels of held-out pictures. With `cache = "disk"` a picture is decoded each
+    time that it is drawn; the batches are the same.
     """
 
     photos: str = "photos/train"
@@ -36,6 +37,7 @@ class DataConfig:
     caption: str = "caption"
     turns: bool = True
     validation_crop: int = 176
+    cache: Literal["memory", "disk"] = "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ BUDGET = (
     "save_every",
     "validate_every",
     "tensorboard",
+    "cache",
 )  # may differ when a run is resumed
 
 

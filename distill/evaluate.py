@@ -19,7 +19,8 @@ from codi_export.errors import CodiError, ErrorCode
 
 from . import metrics
 from .data.conditions import Maker
-from .data.pictures import USUAL, Members, Picture, Pixels, load
+from .data.pictures import Pixels, Reading, load
+from .data.samples import PLAIN
 from .judges import HedVgg, MobileNetV2, kid_features, perceptual_features
 from .metrics import Floats
 
@@ -88,25 +89,22 @@ BASELINES = {"sr": BICUBIC, "inpaint": Candidate("Telea", None, telea)}  # what 
 UNTOUCHED = Candidate("the condition itself", None, untouched)
 
 
-def cut(photo: Picture, size: int = TILE) -> list[Tile]:
+def cut(name: str, photo: Pixels, size: int = TILE, condition: Pixels | None = None, caption: str = "") -> list[Tile]:
     """Every whole tile of a photo, centred; one tile across a side that is shorter than a tile."""
-    short = [max(size - side, 0) for side in photo.pixels.shape[:2]]
+    short = [max(size - side, 0) for side in photo.shape[:2]]
     gaps = [(gap // 2, gap - gap // 2) for gap in short] + [(0, 0)]
-    pixels = np.pad(photo.pixels, gaps, mode="reflect")
-    condition = None if photo.condition is None else np.pad(photo.condition, gaps, mode="reflect")
+    pixels = np.pad(photo, gaps, mode="reflect")
+    brought = None if condition is None else np.pad(condition, gaps, mode="reflect")
     tops, lefts = (range(side % size // 2, side - size + 1, size) for side in pixels.shape[:2])
     places = [(slice(y, y + size), slice(x, x + size)) for y in tops for x in lefts]
-    return [
-        Tile(photo.name, pixels[at], any(short), None if condition is None else condition[at], photo.caption)
-        for at in places
-    ]
+    return [Tile(name, pixels[at], any(short), None if brought is None else brought[at], caption) for at in places]
 
 
-def cut_folder(folder: Path, size: int = TILE, members: Members = USUAL) -> list[Tile]:
+def cut_folder(folder: Path, size: int = TILE, reading: Reading = PLAIN) -> list[Tile]:
     """The tiles of every photo of a folder or a shard, in the order of names."""
     folder = folder.resolve()  # "." has no name
-    photos = load(folder.parent, folder.name, members=members)
-    return [tile for photo in photos for tile in cut(photo, size)]
+    photos = load(folder.parent, folder.name, reading)
+    return [tile for p in photos for tile in cut(p.name, p.pixels, size, p.condition, p.caption)]
 
 
 def conditions(tiles: Sequence[Tile], make: Maker, seed: int) -> list[Pixels]:

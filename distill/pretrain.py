@@ -73,8 +73,9 @@ class BackboneJob:
         self, config: BackboneConfig, words: text.TextConfig, data: DataConfig, folder: Path, vae: Path
     ) -> None:
         self.config, self.words, self.data = config, words, data
-        photos, self.held_out = pictures.split(pictures.load(folder, data.photos, data.exclude), data.held_out_photos)
-        scenes, held_out_scenes = pictures.split(pictures.load(folder, data.scenes, data.exclude), data.held_out_scenes)
+        photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
+        photos, self.held_out = pictures.split(photos, data.held_out_photos)
+        scenes, held_out_scenes = pictures.split(scenes, data.held_out_scenes)
         self.photos, self.scenes, self.held_out = photos, scenes, held_out_scenes[:4] + self.held_out[:4]
         self.vae = bb.load_part(AutoencoderDC, vae)
         self.scheduler = DDPMScheduler(

@@ -41,7 +41,7 @@ def read(path: Path) -> Picture:
     Raises CodiError (missing-file, bad-image) that names the file.
     """
     with _reading(path):
-        return _decode(path.read_bytes())
+        return decode(path.read_bytes())
 
 
 def write(path: Path, picture: Picture) -> tuple[str, ...]:
@@ -107,7 +107,8 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _decode(data: bytes) -> Picture:
+def decode(data: bytes) -> Picture:
+    """The picture in a file's bytes. Raises what Pillow raises on bad ones (almost anything), and ValueError."""
     if not data:
         raise ValueError("the file is empty")
     image = Image.open(io.BytesIO(data))

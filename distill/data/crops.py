@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from codi_export.errors import CodiError, ErrorCode
+
 from ..config import DataConfig
-from .pictures import Picture, Pixels
+from .pictures import Picture, Pixels, draw
 
 
 def extent(data: DataConfig, size: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -16,9 +18,15 @@ def extent(data: DataConfig, size: int, rng: np.random.Generator) -> tuple[int, 
 
 
 def choose(photos: list[Picture], scenes: list[Picture], photo_share: float, rng: np.random.Generator) -> Picture:
-    """A photo with probability `photo_share`, else a scene."""
-    pool = photos if rng.random() < photo_share else scenes
-    return pool[rng.integers(len(pool))]
+    """A photo with probability `photo_share`, else a scene; decoded. Raises CodiError (bad-data) if there is none."""
+    kind, pool = ("photos", photos) if rng.random() < photo_share else ("scenes", scenes)
+    if not pool:
+        raise CodiError(
+            ErrorCode.BAD_DATA,
+            f"[data] photo_share = {photo_share} asks for {kind}, and there are none to train on",
+            f"name some as [data] {kind}, hold fewer of them out (held_out_{kind}), or change photo_share",
+        )
+    return draw(pool, int(rng.integers(len(pool))))
 
 
 def crop(

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,23 @@ def picture(seed: int, height: int = 200, width: int = 190) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
+def encoded(seed: int, kind: str, height: int = 24, width: int = 20) -> bytes:
+    """`picture` as a file."""
+    buffer = io.BytesIO()
+    picture(seed, height, width).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def write_shard(shard: Path, files: dict[str, bytes], mode: Literal["w", "w:gz"] = "w") -> Path:
+    """A tar with these files, in this order."""
+    with tarfile.open(shard, mode) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return shard
+
+
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`photos/train`, ten photos with captions and one broken file, and `scenes/train-0000.tar`, six scenes."""
@@ -30,21 +48,14 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"file": f"{seed}.png", "caption": f"a photo of thing {seed}"} for seed in range(10)]
     (photos / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (root / "scenes").mkdir()
-    with tarfile.open(root / "scenes" / "train-0000.tar", "w") as shard:
-        for seed in range(6):
-            buffer = io.BytesIO()
-            picture(100 + seed, 128, 128).save(buffer, "WEBP")
-            _add(shard, f"{seed:04d}.image.webp", buffer.getvalue())
-            _add(shard, f"{seed:04d}.json", json.dumps({"caption": f"a scene {seed}"}).encode())
+    scenes = {}
+    for seed in range(6):
+        scenes[f"{seed:04d}.image.webp"] = encoded(100 + seed, "WEBP", 128, 128)
+        scenes[f"{seed:04d}.json"] = json.dumps({"caption": f"a scene {seed}"}).encode()
+    write_shard(root / "scenes" / "train-0000.tar", scenes)
     return root
 
 
 @pytest.fixture(scope="session")
 def toy_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.backbone(tmp_path_factory.mktemp("backbone"), "v_prediction", "tiny", zero_snr=True)
-
-
-def _add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    shard.addfile(member, io.BytesIO(content))

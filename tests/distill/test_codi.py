@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from distill.codi import AdapterConfig, CodiJob
 from distill.config import DataConfig, TrainConfig
 from distill.step import CodiConfig
 from distill.trainer import train
+from tests.distill.conftest import picture
 
 DATA = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32, 64), shares=(0.5, 0.5))
 
@@ -90,3 +92,24 @@ def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:
 
 def _die() -> None:
     raise KeyboardInterrupt
+
+
+def test_a_folder_of_pairs_gives_the_same_batches_from_memory_and_from_disk(toy_backbone: Path, tmp_path: Path) -> None:
+    for seed in range(5):
+        for part in ("image", "depth"):
+            (tmp_path / part).mkdir(exist_ok=True)
+            picture(2 * seed + (part == "depth"), 48, 40).save(tmp_path / part / f"{seed}.png")
+    pairs = DataConfig(".", "", photo_share=1, held_out_photos=2, crops=(32,), condition="depth", validation_crop=32)
+    memory, disk = (
+        CodiJob(
+            registry.get("tasks", "depth"), AdapterConfig(width=16), CodiConfig(), replace(pairs, cache=cache),
+            tmp_path, toy_backbone,
+        )
+        for cache in ("memory", "disk")
+    )  # fmt: skip
+    for seed in range(4):
+        one, other = (job.batch(np.random.default_rng(seed), 3) for job in (memory, disk))
+        assert one["seen"].shape == one["image"].shape and not torch.equal(one["seen"], (one["image"] + 1) / 2)
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    assert np.array_equal(memory.originals(), disk.originals())
+    assert memory.settings() == disk.settings()  # a run may be resumed with the other

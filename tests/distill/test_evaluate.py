@@ -8,7 +8,6 @@ from PIL import Image
 from codi_export.errors import CodiError, ErrorCode
 from distill import evaluate, table
 from distill.data.conditions import bicubic, degraded, masked
-from distill.data.pictures import Picture
 from distill.evaluate import BICUBIC, Candidate, Tile
 
 
@@ -42,7 +41,7 @@ def rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[evaluate.Row]:
     ],
 )
 def test_tiles_do_not_overlap_and_short_sides_are_reflected(size: tuple[int, int], count: int, reflected: bool) -> None:
-    tiles = evaluate.cut(Picture("x", photo(*size), ""))
+    tiles = evaluate.cut("x", photo(*size))
     assert len(tiles) == count
     assert {tile.reflected for tile in tiles} == {reflected}
     assert {tile.pixels.shape for tile in tiles} == {(256, 256, 3)}
@@ -50,7 +49,7 @@ def test_tiles_do_not_overlap_and_short_sides_are_reflected(size: tuple[int, int
 
 def test_tiles_are_the_middle_of_the_photo() -> None:
     pixels = photo(260, 520)
-    left, right = evaluate.cut(Picture("x", pixels, "", 255 - pixels))
+    left, right = evaluate.cut("x", pixels, condition=255 - pixels)
     assert left.condition is not None and np.array_equal(left.condition, 255 - left.pixels)
     np.testing.assert_array_equal(np.hstack([left.pixels, right.pixels]), pixels[2:258, 4:516])
 
@@ -97,7 +96,7 @@ def test_a_caption_goes_to_who_reads_it() -> None:
         told.append(caption)
         return evaluate.bicubic(seen)
 
-    tiles = evaluate.cut(Picture("x", photo(256, 256), "make it night"))
+    tiles = evaluate.cut("x", photo(256, 256), caption="make it night")
     evaluate._run(Candidate("editor", 1, run, "input and caption"), tiles, evaluate.conditions(tiles, bicubic, 0))
     assert set(told) == {"make it night"}
 

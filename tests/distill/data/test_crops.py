@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codi_export.errors import CodiError
 from distill.config import DataConfig
 from distill.data import crops, pictures
 
@@ -35,3 +37,10 @@ def test_photos_and_scenes_are_drawn_in_their_shares(pack: Path) -> None:
     rng = np.random.default_rng(0)
     drawn = [crops.choose(photos, scenes, 0.75, rng) in photos for _ in range(400)]
     assert 0.68 < np.mean(drawn) < 0.82
+
+
+def test_a_share_of_nothing_says_what_to_change(pack: Path) -> None:
+    scenes = pictures.load(pack, "scenes/train-*.tar")
+    with pytest.raises(CodiError, match=r"photo_share = 1.0 asks for photos") as raised:
+        crops.choose([], scenes, 1.0, np.random.default_rng(0))
+    assert "held_out_photos" in raised.value.hint
