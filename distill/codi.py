@@ -74,6 +74,11 @@ class CodiJob:
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
+    def gradient_path(self) -> list[nn.Module]:
+        """What is trained; a frozen U-Net, which the adapter's gradient comes through; the decoder of L_g."""
+        decoder = [] if self.method.distance == "latent" else [self.backbone.vae]
+        return [self.module, *([self.backbone.unet] if self.module.unet is None else []), *decoder]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `small` [B, 3, side / scale, ...] in [0, 1], `caption` [B] indices."""
         side, count = crops.extent(self.data, size, rng)

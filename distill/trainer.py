@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,10 @@ class Job(Protocol[M]):
     """What differs between runs: the trained module, its batches, its loss."""
 
     module: M
+
+    def gradient_path(self) -> list[nn.Module]:
+        """The modules that the loss's gradient flows through, trained or not."""
+        ...
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` samples, on the CPU."""
@@ -111,6 +115,8 @@ class Run(Generic[M]):
         self.job, self.config, self.folder = job, config, folder
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
         self.ema = Ema(job.module, saved_decay)
+        if config.gradient_checkpointing:
+            checkpoint_activations(job.gradient_path())
         trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
         rate, decay = config.learning_rate, config.weight_decay
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
@@ -229,6 +235,26 @@ class Run(Generic[M]):
         self.optimizer.load_state_dict(state["optimizer"])
         self.job.restore(state["job"])
         return int(state["step"]), float(state["elapsed"])
+
+
+def checkpoint_activations(path: Sequence[nn.Module]) -> None:
+    """Have every diffusers module on the gradient's path compute its activations again on the way back.
+
+    diffusers does so wherever gradients are wanted, in eval mode too, so a frozen U-Net is covered and no pass without
+    gradient is slowed. Raises CodiError (bad-option) if nothing on the path can.
+    """
+    able = [
+        part for root in path for part in root.modules() if getattr(part, "_supports_gradient_checkpointing", False)
+    ]
+    if not able:
+        names = ", ".join(type(root).__name__ for root in path)
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"gradient_checkpointing: expected a diffusers module that supports it, found none in {names}",
+            "leave gradient_checkpointing out for this job",
+        )
+    for part in able:
+        cast(Any, part).enable_gradient_checkpointing()
 
 
 def fraction(config: TrainConfig, step: int, elapsed: float) -> float:
