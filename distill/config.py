@@ -37,7 +37,8 @@ class TrainConfig:
     follows the larger of the two fractions; without it a resumed run repeats an unbroken one bit for bit.
 
     A step takes `accumulate` batches of `batch_size` in every process. `gradient_checkpointing` keeps fewer activations
-    and computes them again on the way back: the same gradients for less memory and about a third more time.
+    and computes them again on the way back: the same gradients for less memory and about a third more time. `sharding`
+    splits what is trained, its gradients and its optimiser over the processes.
     """
 
     steps: int
@@ -57,6 +58,7 @@ class TrainConfig:
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     tensorboard: bool = False
     gradient_checkpointing: bool = False
+    sharding: Literal["none", "fsdp"] = "none"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -89,6 +91,7 @@ BUDGET = (
     "validate_every",
     "tensorboard",
     "gradient_checkpointing",
+    "sharding",
 )  # may differ when a run is resumed
 
 

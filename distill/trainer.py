@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
 
-from . import board, checkpoint, diagnostics, history, page
+from . import board, checkpoint, diagnostics, history, page, sharding
 from .config import TrainConfig, settings
 from .ema import Ema, saved_decay
 
@@ -85,13 +85,13 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
             done = step + 1
             if done % config.log_every == 0:
                 bar.set_postfix(run.log(done, run.mean(row)))
-            if run.leads and done % config.validate_every == 0:
+            if done % config.validate_every == 0:
                 run.validate(done, f"grid-{done:06d}.png")
-            if run.leads and done % config.save_every == 0:
+            if done % config.save_every == 0:
                 run.save(done)
+    run.save(step)
+    run.validate(step, "grid.png")
     if run.leads:
-        run.save(step)
-        run.validate(step, "grid.png")
         page.make(folder)
     return run.ema.average
 
@@ -117,14 +117,21 @@ class Run(Generic[M]):
         self.ema = Ema(job.module, saved_decay)
         if config.gradient_checkpointing:
             checkpoint_activations(job.gradient_path())
+        self.loss = self._wrapped()
         trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
         rate, decay = config.learning_rate, config.weight_decay
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
-        self.loss, self.optimizer = self.accelerator.prepare(Loss(job), optimizer)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.ema.average.to(self.accelerator.device)
         self.board = board.make(folder, config.tensorboard and self.leads)
         self.start, spent = self._resume()
         self.clock = time.monotonic() - spent
+
+    def _wrapped(self) -> nn.Module:
+        loss = Loss(self.job)
+        if self.config.sharding == "fsdp":
+            return sharding.shard(loss, self.accelerator.device)
+        return cast(nn.Module, self.accelerator.prepare_model(loss))
 
     @property
     def leads(self) -> bool:
@@ -162,13 +169,14 @@ class Run(Generic[M]):
                 self._require_finite("loss", loss, step)
                 accelerator.backward(loss / len(batches))
             rows.append({"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}})
-        norm = accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        norm = sharding.gather(accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip))
         if accelerator.scaler is None:  # a loss scaler looks for overflow itself, and skips the step
             self._require_finite("gradient", norm, step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.ema.update(self.module, step)
-        self.job.stepped(self.module, step)
+        with sharding.gathered(self.loss):  # the averages are whole in every process
+            self.ema.update(self.module, step)
+            self.job.stepped(self.module, step)
         return {name: torch.stack([row[name] for row in rows]).nanmean() for name in rows[0]}
 
     def mean(self, row: dict[str, Tensor]) -> dict[str, float]:
@@ -200,7 +208,13 @@ class Run(Generic[M]):
         self.board(step, row)
 
     def validate(self, step: int, grid: str) -> None:
-        """Score the average, draw the grid, and say which failure signatures show for the first time."""
+        """Score the average, draw the grid, and say which failure signatures show for the first time. The first process
+        does so; under sharding every one must come, for the job may look at the module."""
+        with sharding.gathered(self.loss):
+            if self.leads:
+                self._validate(step, grid)
+
+    def _validate(self, step: int, grid: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         scores = self.job.validate(self.ema.average, self.folder / grid)
         self.log(step, {**scores, **diagnostics.of_history(history.read(self.folder))})
@@ -209,11 +223,12 @@ class Run(Generic[M]):
             tqdm.write(f"warning: step {step}: {warning}", file=sys.stderr)
 
     def save(self, step: int) -> None:
-        """Write the state after `step` steps."""
+        """Write the state after `step` steps: the first process does, and under sharding every one must come."""
         parts = {"module": self.module, "average": self.ema.average, "optimizer": self.optimizer}
-        state = {name: part.state_dict() for name, part in parts.items()}
+        state = sharding.whole({name: part.state_dict() for name, part in parts.items()}, self.leads)
         facts = {"settings": self._settings(), "step": step, "elapsed": self.elapsed()}
-        checkpoint.save(self.folder, {**state, "job": self.job.state(), **facts})
+        if self.leads:
+            checkpoint.save(self.folder, {**state, "job": self.job.state(), **facts})
 
     def _settings(self) -> dict[str, Any]:
         return {**self.job.settings(), **settings(train=self.config)}
@@ -230,9 +245,8 @@ class Run(Generic[M]):
                     f"the run in {self.folder} has {name} = {state['settings'].get(name)!r}, not {value!r}",
                     "resume it with its own settings, or give the new run another -o",
                 )
-        self.module.load_state_dict(state["module"])
+        sharding.load(self.module, self.optimizer, state["module"], state["optimizer"])
         self.ema.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.job.restore(state["job"])
         return int(state["step"]), float(state["elapsed"])
 
