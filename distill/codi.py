@@ -1,6 +1,7 @@
 """Train a CoDi adapter on a frozen backbone: the job that `codi-export distill` runs."""
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,10 @@ class CodiJob:
         decoder = [] if self.method.distance == "latent" else [self.backbone.vae]
         return [self.module, *([self.backbone.unet] if self.module.unet is None else []), *decoder]
 
+    def frozen(self) -> list[nn.Module]:
+        """The models that are used as they are."""
+        return [self.backbone.unet, self.backbone.vae]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `small` [B, 3, side / scale, ...] in [0, 1], `caption` [B] indices."""
         side, count = crops.extent(self.data, size, rng)
@@ -112,7 +117,8 @@ class CodiJob:
 
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
-        return settings(adapter=self.config, method=self.method, data=self.data)
+        run = {"run.task": self.task.name, "run.model": fingerprint(self.backbone)}
+        return run | settings(adapter=self.config, method=self.method, data=self.data)
 
     def state(self) -> dict[str, Any]:
         """The target network."""
@@ -211,3 +217,9 @@ class CodiJob:
         if rng.random() < self.config.degraded:
             return degrade.degrade(image, rng, self.task.scale)
         return degrade.bicubic(image, self.task.scale)
+
+
+def fingerprint(backbone: bb.Backbone) -> str:
+    """The model's name, and of its U-Net's weights enough to tell it from another of that name."""
+    first: Tensor = backbone.unet.conv_in.weight
+    return f"{backbone.folder.resolve().name} {hashlib.sha256(first.cpu().numpy().tobytes()).hexdigest()[:8]}"

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
 
-from . import board, checkpoint, diagnostics, history, page, sharding
+from . import activations, board, checkpoint, diagnostics, history, page, sharding
 from .config import TrainConfig, settings
 from .ema import Ema, saved_decay
 
@@ -76,7 +76,7 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
     run = Run(job, config, folder)
     step = run.start
     with tqdm(total=config.steps, initial=step, disable=not run.leads, mininterval=10, dynamic_ncols=True) as bar:
-        for step, batches in _batches(job, config, run.accelerator.process_index, run.start):
+        for step, batches in batches_from(job, config, run.accelerator.process_index, run.start):
             progress = run.progress(step)
             if progress >= 1:
                 break
@@ -116,7 +116,7 @@ class Run(Generic[M]):
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
         self.ema = Ema(job.module, saved_decay)
         if config.gradient_checkpointing:
-            checkpoint_activations(job.gradient_path())
+            activations.recompute(job.gradient_path())
         self.loss = self._wrapped()
         trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
         rate, decay = config.learning_rate, config.weight_decay
@@ -251,26 +251,6 @@ class Run(Generic[M]):
         return int(state["step"]), float(state["elapsed"])
 
 
-def checkpoint_activations(path: Sequence[nn.Module]) -> None:
-    """Have every diffusers module on the gradient's path compute its activations again on the way back.
-
-    diffusers does so wherever gradients are wanted, in eval mode too, so a frozen U-Net is covered and no pass without
-    gradient is slowed. Raises CodiError (bad-option) if nothing on the path can.
-    """
-    able = [
-        part for root in path for part in root.modules() if getattr(part, "_supports_gradient_checkpointing", False)
-    ]
-    if not able:
-        names = ", ".join(type(root).__name__ for root in path)
-        raise CodiError(
-            ErrorCode.BAD_OPTION,
-            f"gradient_checkpointing: expected a diffusers module that supports it, found none in {names}",
-            "leave gradient_checkpointing out for this job",
-        )
-    for part in able:
-        cast(Any, part).enable_gradient_checkpointing()
-
-
 def fraction(config: TrainConfig, step: int, elapsed: float) -> float:
     """The share of the budget that is spent, by steps or by seconds, whichever is larger."""
     by_time = elapsed / config.seconds if config.seconds else 0.0
@@ -288,7 +268,7 @@ def _seed(seed: int, step: int, process: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, step, process, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, list[Batch]]]:
+def batches_from(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, list[Batch]]]:
     """Batches from step `start` on; the next step's are made on a thread while this one trains."""
 
     def make(step: int) -> list[Batch]:

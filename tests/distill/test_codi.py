@@ -13,10 +13,11 @@ from codi_export import registry
 from codi_export.model import adapter
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
+from distill import activations
 from distill.codi import AdapterConfig, CodiJob
 from distill.config import DataConfig, TrainConfig
 from distill.step import CodiConfig
-from distill.trainer import checkpoint_activations, train
+from distill.trainer import train
 
 DATA = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32, 64), shares=(0.5, 0.5))
 
@@ -113,7 +114,7 @@ def test_recomputed_activations_give_the_same_loss_and_gradients(
         return run(call, *arguments, **words)
 
     monkeypatch.setattr(checkpoint, "checkpoint", counted)
-    checkpoint_activations(job.gradient_path())
+    activations.recompute(job.gradient_path())
     loss, given = gradients()
     for part in (job.module.net, job._denoiser(job.module).unet):  # the U-Net, frozen or not
         assert recomputed & set(part.modules())
