@@ -24,7 +24,7 @@ COMMANDS = {
 # packages of an extra -> the extra; any other failed import is a bug and keeps its traceback
 EXTRAS = {
     "export": ("torch", "diffusers", "transformers", "onnx", "onnx_ir", "onnxscript"),
-    "distill": ("accelerate", "tokenizers"),
+    "distill": ("accelerate", "tokenizers", "yaml"),
 }
 
 
