@@ -84,6 +84,10 @@ class AutoencoderJob:
         self.module = Code(new_autoencoder(config), config.latent_channels)
         start_from_pca(self.module.vae, self.batch(np.random.default_rng(0), 256)["image"])
 
+    def gradient_path(self) -> list[nn.Module]:
+        """What is trained."""
+        return [self.module]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1]."""
         side, count = crops.extent(self.data, size, rng)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import numpy as np
 import torch
 
 import codi_export
-from codi_export import registry, zoo
 from codi_export.bundle import read_manifest
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.files import write
@@ -20,7 +21,8 @@ from codi_export.model import backbone as bb
 from codi_export.spec import to_json
 
 from . import choose as choices
-from . import codi, config, pretrain, table
+from . import codi, config, flags, pretrain, run, table
+from . import dry_run as dry
 from . import evaluate as evaluation
 from . import page as pages
 from .autoencoder import AutoencoderConfig, AutoencoderJob
@@ -29,18 +31,18 @@ from .data import pictures
 from .data.conditions import makers
 from .data.pictures import Reading
 from .data.tensors import to_pixels, to_signed
-from .step import CodiConfig, advice
 from .text import TextConfig, add_words
 from .trainer import train
 
-CONFIGS = Path(__file__).parent / "configs"
 FOLDER = click.Path(path_type=Path, file_okay=False)
+DATA = click.Path(path_type=Path, file_okay=False, exists=True)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-def run_folder(output: Path) -> Path:
-    """Where a run keeps its state, log and grids: beside what it makes."""
-    return output.with_name(output.name + "-run")
+class Distill(flags.Command):
+    """Its flags are the config's."""
+
+    tables = run.TABLES
 
 
 def train_config(tables: dict[str, Any], seconds: float | None) -> TrainConfig:
@@ -49,32 +51,43 @@ def train_config(tables: dict[str, Any], seconds: float | None) -> TrainConfig:
     return chosen if seconds is None else dataclasses.replace(chosen, seconds=seconds)
 
 
-@click.command()
+@click.command(cls=Distill)
 @click.option("--task", required=True, metavar="NAME", help="What to train for; see `codi-export list tasks`.")
 @click.option(
     "--model", default="mini", show_default=True, metavar="DIR|NAME", help="The frozen backbone, a diffusers folder."
 )
-@click.option("--data", required=True, type=FOLDER, help="Where the config's patterns start from.")
-@click.option("--config", "config_file", type=FILE, help="A TOML file  [default: the one that made mini's adapter]")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Time budget, in place of the config's.")
-@click.option(
-    "-o", "--output", required=True, type=FOLDER, help="The adapter's folder; a run folder is kept beside it."
-)
-def distill(task: str, model: str, data: Path, config_file: Path | None, seconds: float | None, output: Path) -> None:
+@click.option("--data", required=True, type=DATA, help="Where the config's patterns start from.")
+@click.option("--config", "file", type=FILE, help="TOML or YAML  [default: what made mini's adapter]")
+@click.option("--dry-run", is_flag=True, help="Take a few steps, say what a run would cost; save nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print its result as JSON on stdout.")
+@click.option("-o", "--output", type=FOLDER, help="The adapter's folder; a run folder is kept beside it.")
+def distill(
+    task: str, model: str, data: Path, file: Path | None, dry_run: bool, as_json: bool, output: Path | None
+) -> None:
     """Train a CoDi adapter; run again to resume.
+
+    A flag under [table] beats that table of the config; in brackets stands what holds if neither says.
 
     \b
     Example:
-      codi-export distill --task sr --data photos -o adapters/sr
+      codi-export distill --task sr --data photos -o adapters/sr --batch-size 4
     """
-    registry.get("tasks", task)
-    tables = config.read(config_file or CONFIGS / f"mini-{task}.toml")
-    job = _codi_job(task, model, data, tables)
-    if warning := advice(job.method):
-        click.echo(f"warning: {warning}", err=True)
-    average = train(job, train_config(tables, seconds), run_folder(output))
-    job.save(average, output)
-    click.echo(f"adapter: {output}")
+    tables = config.merged(
+        config.read(file) if file else run.default_tables(task), flags.given(click.get_current_context())
+    )
+    if dry_run:
+        _dry_run(task, model, data, tables, as_json)
+        return
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'; only --dry-run does without.")
+    click.echo(f"adapter: {run.train_adapter(task, data, output, model, tables)}")
+
+
+def _dry_run(task: str, model: str, data: Path, tables: config.Tables, as_json: bool) -> None:
+    settings = config.record(TrainConfig, tables.get("train", {}))
+    with redirect_stdout(sys.stderr):  # what is read and skipped is no result
+        found = dry.dry_run(run.codi_job(task, model, data, tables), settings)
+    click.echo(json.dumps(dataclasses.asdict(found), indent=2) if as_json else "\n".join(dry.lines(found)))
 
 
 @click.group()
@@ -83,8 +96,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--config", "config_file", type=FILE, default=CONFIGS / "mini-autoencoder.toml", show_default=False)
-@click.option("--data", required=True, type=FOLDER)
+@click.option("--config", "config_file", type=FILE, default=run.CONFIGS / "mini-autoencoder.toml", show_default=False)
+@click.option("--data", required=True, type=DATA)
 @click.option("--seconds", type=click.FloatRange(min=1))
 @click.option("-o", "--output", required=True, type=FOLDER, help="The VAE's folder.")
 def autoencoder(config_file: Path, data: Path, seconds: float | None, output: Path) -> None:
@@ -95,12 +108,12 @@ def autoencoder(config_file: Path, data: Path, seconds: float | None, output: Pa
         config.record(DataConfig, tables.get("data", {})),
         data,
     )
-    job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
+    job.save(train(job, train_config(tables, seconds), run.run_folder(output)), output)
 
 
 @main.command()
-@click.option("--config", "config_file", type=FILE, default=CONFIGS / "mini-backbone.toml", show_default=False)
-@click.option("--data", required=True, type=FOLDER)
+@click.option("--config", "config_file", type=FILE, default=run.CONFIGS / "mini-backbone.toml", show_default=False)
+@click.option("--data", required=True, type=DATA)
 @click.option("--vae", required=True, type=FOLDER, help="The folder that `autoencoder` made.")
 @click.option("--seconds", type=click.FloatRange(min=1))
 @click.option("-o", "--output", required=True, type=FOLDER, help="The backbone's folder, in diffusers layout.")
@@ -114,7 +127,7 @@ def backbone(config_file: Path, data: Path, vae: Path, seconds: float | None, ou
         data,
         vae,
     )
-    job.save(train(job, train_config(tables, seconds), run_folder(output)), output)
+    job.save(train(job, train_config(tables, seconds), run.run_folder(output)), output)
 
 
 @main.command()
@@ -132,12 +145,12 @@ def words(data: Path, scenes: str, member: str, folder: Path) -> None:
 @main.command()
 @click.option("--task", required=True, metavar="NAME")
 @click.option("--model", default="mini", show_default=True, metavar="DIR|NAME")
-@click.option("--data", required=True, type=FOLDER)
+@click.option("--data", required=True, type=DATA)
 @click.option("--config", "config_file", type=FILE, help="The TOML file that the adapter was trained with.")
 @click.argument("folder", metavar="ADAPTER", type=FOLDER)
 def choose(task: str, model: str, data: Path, config_file: Path | None, folder: Path) -> None:
     """Choose ADAPTER's timesteps and back-projection weight on the validation slice, and write them into it."""
-    job = _codi_job(task, model, data, config.read(config_file or CONFIGS / f"mini-{task}.toml"))
+    job = run.codi_job(task, model, data, config.read(config_file or run.CONFIGS / f"mini-{task}.toml"))
     trained = adapter.load(folder)
     facts, rows = choices.choose(job, codi.Adapted(trained.net, trained.unet(job.backbone)))
     for row in rows:
@@ -189,7 +202,7 @@ def evaluate(
         for graph in read_manifest(bundle).graphs
     ]
     task, size = _one_task([session for _, session in sessions])
-    brought = config.record(DataConfig, config.read(CONFIGS / f"mini-{task}.toml").get("data", {}))
+    brought = config.record(DataConfig, run.default_tables(task).get("data", {}))
     tiles = evaluation.cut_folder(
         data, size, Reading(image=brought.image, condition=brought.condition, caption=brought.caption)
     )
@@ -245,14 +258,3 @@ def _round_trip(folder: Path) -> list[evaluation.Candidate]:
         return to_pixels(bb.decode(vae, bb.encode(vae, to_signed(pixels[None])))[0])
 
     return [evaluation.Candidate("VAE round trip", None, run, "original")]
-
-
-def _codi_job(task: str, model: str, data: Path, tables: dict[str, Any]) -> codi.CodiJob:
-    return codi.CodiJob(
-        registry.get("tasks", task),
-        config.record(codi.AdapterConfig, tables.get("adapter", {})),
-        config.record(CodiConfig, tables.get("method", {})),
-        config.record(DataConfig, tables.get("data", {})),
-        data,
-        zoo.folder(model),
-    )

@@ -1,6 +1,7 @@
 """Train an adapter on a frozen backbone, by CoDi or by a stage of its baselines: what `codi-export distill` runs."""
 
 import copy
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +94,15 @@ class CodiJob:
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
 
+    def gradient_path(self) -> list[nn.Module]:
+        """What is trained; a frozen U-Net, which the adapter's gradient comes through; the decoder of L_g."""
+        decoder = [] if self.method.distance == "latent" else [self.backbone.vae]
+        return [self.module, *([self.backbone.unet] if self.module.unet is None else []), *decoder]
+
+    def frozen(self) -> list[nn.Module]:
+        """The models that are used as they are."""
+        return [self.backbone.unet, self.backbone.vae]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `seen` [B, 3 or 4, side / scale, ...] in [0, 1], `tokens` [B, T]."""
         side, count = crops.extent(self.data, size, rng)
@@ -130,7 +140,8 @@ class CodiJob:
 
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
-        return settings(adapter=self.config, method=self.method, data=self.data)
+        run = {"run.task": self.task.name, "run.model": fingerprint(self.backbone)}
+        return run | settings(adapter=self.config, method=self.method, data=self.data)
 
     def state(self) -> dict[str, Any]:
         """The target network."""
@@ -277,6 +288,12 @@ class CodiJob:
         first, *others = self.makers.values()
         make = others[0] if others and rng.random() < self.config.degraded else first
         return make(views[0], views[1] if len(views) > 1 else None, rng)
+
+
+def fingerprint(backbone: bb.Backbone) -> str:
+    """The model's name, and of its U-Net's weights enough to tell it from another of that name."""
+    first: Tensor = backbone.unet.conv_in.weight
+    return f"{backbone.folder.resolve().name} {hashlib.sha256(first.cpu().numpy().tobytes()).hexdigest()[:8]}"
 
 
 def _brought(picture: pictures.Picture, side: int) -> pictures.Pixels | None:

@@ -1,11 +1,11 @@
 """Exponential moving average of a module's parameters and buffers."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -25,9 +25,15 @@ class Ema(Generic[M]):
     @torch.no_grad()
     def update(self, source: M, step: int) -> None:
         weight = 1.0 - self.decay(step)
-        state = source.state_dict()
-        for name, value in self.average.state_dict().items():
+        state = dict(_tensors(source))
+        for name, value in _tensors(self.average):
             if value.is_floating_point():
                 value.lerp_(state[name].to(value.dtype), weight)
             else:
                 value.copy_(state[name])
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers as they are: asked for a state dict, a sharded module would split itself again."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()

@@ -94,6 +94,10 @@ class BackboneJob:
         self.module = TextToImage(new_unet(config, self.vae.config.latent_channels, words.width), encoder)
         self.scene_names = {picture.name for picture in scenes}
 
+    def gradient_path(self) -> list[nn.Module]:
+        """What is trained."""
+        return [self.module]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `tokens` [B, T]."""
         side, count = crops.extent(self.data, size, rng)

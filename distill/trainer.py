@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
 
-from . import board, checkpoint, diagnostics, history, page
+from . import activations, board, checkpoint, diagnostics, history, page, sharding
 from .config import TrainConfig, settings
 from .ema import Ema, saved_decay
 
@@ -33,6 +33,10 @@ class Job(Protocol[M]):
     """What differs between runs: the trained module, its batches, its loss."""
 
     module: M
+
+    def gradient_path(self) -> list[nn.Module]:
+        """The modules that the loss's gradient flows through, trained or not."""
+        ...
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` samples, on the CPU."""
@@ -72,7 +76,7 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
     run = Run(job, config, folder)
     step = run.start
     with tqdm(total=config.steps, initial=step, disable=not run.leads, mininterval=10, dynamic_ncols=True) as bar:
-        for step, batches in _batches(job, config, run.accelerator.process_index, run.start):
+        for step, batches in batches_from(job, config, run.accelerator.process_index, run.start):
             progress = run.progress(step)
             if progress >= 1:
                 break
@@ -81,13 +85,13 @@ def train(job: Job[M], config: TrainConfig, folder: Path) -> M:
             done = step + 1
             if done % config.log_every == 0:
                 bar.set_postfix(run.log(done, run.mean(row)))
-            if run.leads and done % config.validate_every == 0:
+            if done % config.validate_every == 0:
                 run.validate(done, f"grid-{done:06d}.png")
-            if run.leads and done % config.save_every == 0:
+            if done % config.save_every == 0:
                 run.save(done)
+    run.save(step)
+    run.validate(step, "grid.png")
     if run.leads:
-        run.save(step)
-        run.validate(step, "grid.png")
         page.make(folder)
     return run.ema.average
 
@@ -111,14 +115,23 @@ class Run(Generic[M]):
         self.job, self.config, self.folder = job, config, folder
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
         self.ema = Ema(job.module, saved_decay)
+        if config.gradient_checkpointing:
+            activations.recompute(job.gradient_path())
+        self.loss = self._wrapped()
         trained = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
         rate, decay = config.learning_rate, config.weight_decay
         optimizer = torch.optim.AdamW(trained, rate, config.betas, weight_decay=decay)
-        self.loss, self.optimizer = self.accelerator.prepare(Loss(job), optimizer)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.ema.average.to(self.accelerator.device)
         self.board = board.make(folder, config.tensorboard and self.leads)
         self.start, spent = self._resume()
         self.clock = time.monotonic() - spent
+
+    def _wrapped(self) -> nn.Module:
+        loss = Loss(self.job)
+        if self.config.sharding == "fsdp":
+            return sharding.shard(loss, self.accelerator.device)
+        return cast(nn.Module, self.accelerator.prepare_model(loss))
 
     @property
     def leads(self) -> bool:
@@ -156,13 +169,14 @@ class Run(Generic[M]):
                 self._require_finite("loss", loss, step)
                 accelerator.backward(loss / len(batches))
             rows.append({"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}})
-        norm = accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        norm = sharding.gather(accelerator.clip_grad_norm_(self.module.parameters(), self.config.clip))
         if accelerator.scaler is None:  # a loss scaler looks for overflow itself, and skips the step
             self._require_finite("gradient", norm, step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.ema.update(self.module, step)
-        self.job.stepped(self.module, step)
+        with sharding.gathered(self.loss):  # the averages are whole in every process
+            self.ema.update(self.module, step)
+            self.job.stepped(self.module, step)
         return {name: torch.stack([row[name] for row in rows]).nanmean() for name in rows[0]}
 
     def mean(self, row: dict[str, Tensor]) -> dict[str, float]:
@@ -194,7 +208,13 @@ class Run(Generic[M]):
         self.board(step, row)
 
     def validate(self, step: int, grid: str) -> None:
-        """Score the average, draw the grid, and say which failure signatures show for the first time."""
+        """Score the average, draw the grid, and say which failure signatures show for the first time. The first process
+        does so; under sharding every one must come, for the job may look at the module."""
+        with sharding.gathered(self.loss):
+            if self.leads:
+                self._validate(step, grid)
+
+    def _validate(self, step: int, grid: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         scores = self.job.validate(self.ema.average, self.folder / grid)
         self.log(step, {**scores, **diagnostics.of_history(history.read(self.folder))})
@@ -203,11 +223,12 @@ class Run(Generic[M]):
             tqdm.write(f"warning: step {step}: {warning}", file=sys.stderr)
 
     def save(self, step: int) -> None:
-        """Write the state after `step` steps."""
+        """Write the state after `step` steps: the first process does, and under sharding every one must come."""
         parts = {"module": self.module, "average": self.ema.average, "optimizer": self.optimizer}
-        state = {name: part.state_dict() for name, part in parts.items()}
+        state = sharding.whole({name: part.state_dict() for name, part in parts.items()}, self.leads)
         facts = {"settings": self._settings(), "step": step, "elapsed": self.elapsed()}
-        checkpoint.save(self.folder, {**state, "job": self.job.state(), **facts})
+        if self.leads:
+            checkpoint.save(self.folder, {**state, "job": self.job.state(), **facts})
 
     def _settings(self) -> dict[str, Any]:
         return {**self.job.settings(), **settings(train=self.config)}
@@ -224,9 +245,8 @@ class Run(Generic[M]):
                     f"the run in {self.folder} has {name} = {state['settings'].get(name)!r}, not {value!r}",
                     "resume it with its own settings, or give the new run another -o",
                 )
-        self.module.load_state_dict(state["module"])
+        sharding.load(self.module, self.optimizer, state["module"], state["optimizer"])
         self.ema.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.job.restore(state["job"])
         return int(state["step"]), float(state["elapsed"])
 
@@ -248,7 +268,7 @@ def _seed(seed: int, step: int, process: int, stream: int) -> int:
     return int(np.random.SeedSequence([seed, step, process, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _batches(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, list[Batch]]]:
+def batches_from(job: Job[M], config: TrainConfig, process: int, start: int) -> Iterator[tuple[int, list[Batch]]]:
     """Batches from step `start` on; the next step's are made on a thread while this one trains."""
 
     def make(step: int) -> list[Batch]:

@@ -25,7 +25,7 @@ COMMANDS = {
 # packages of an extra -> the extra; any other failed import is a bug and keeps its traceback
 EXTRAS = {
     "export": ("torch", "diffusers", "transformers", "onnx", "onnx_ir", "onnxscript"),
-    "distill": ("accelerate", "tokenizers"),
+    "distill": ("accelerate", "cv2", "tokenizers", "yaml"),
     "flax": ("msgpack", "tensorstore"),
 }
 

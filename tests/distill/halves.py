@@ -1,18 +1,21 @@
-"""A short CoDi run for test_processes.py: `halves.py PACK BACKBONE OUTPUT BATCH [DIE_AT]`.
+"""A short CoDi run for test_processes.py: `halves.py PACK BACKBONE OUTPUT BATCH [DIE_AT [MODE [SHARDING]]]`.
 
 Every process draws the whole batch and keeps its share, so that two processes see what one sees with a doubled batch.
 """
 
+import json
 import os
 import signal
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from codi_export import registry
 from distill.codi import Adapted, AdapterConfig, CodiJob
@@ -51,25 +54,35 @@ class Halves(Mortal):
         return Draw(*(getattr(whole, field.name)[share] for field in fields(whole)))
 
 
-def main(pack: Path, backbone: Path, output: Path, batch: int, die_at: int = -1) -> None:
+def _elements(parameter: nn.Parameter) -> tuple[int, int]:
+    """(held by this process, in all)."""
+    held = parameter.to_local() if isinstance(parameter, DTensor) else parameter
+    return held.numel(), parameter.numel()
+
+
+def main(pack: Path, backbone: Path, output: Path, batch: int, die_at: int, mode: Any, sharding: Any) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     data = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32,))
     kind = Halves if die_at == -1 else Mortal
     job = kind(
         registry.get("tasks", "sr"),
-        AdapterConfig(width=16, trunk=1, attention=False),
+        AdapterConfig(mode=mode, width=16, trunk=1, attention=False),
         CodiConfig(),
         data,
         pack,
         backbone,
     )
     job.die_at = die_at
-    config = TrainConfig(steps=8, batch_size=batch, warmup=1, log_every=1, save_every=3, validate_every=100)
+    often = TrainConfig(steps=8, batch_size=batch, warmup=1, log_every=1, save_every=3, validate_every=6)
+    config = replace(often, sharding=sharding)
     average = train(job, config, output)
     if RANK == 0:
         save_file(average.state_dict(), output / "average.safetensors")
+    held = {name: _elements(parameter) for name, parameter in job.module.named_parameters()}
+    (output / f"held-{RANK}.json").write_text(json.dumps(held))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:]))
+    words = sys.argv[5:] + ["-1", "pe", "none"][len(sys.argv) - 5 :]
+    main(*map(Path, sys.argv[1:4]), int(sys.argv[4]), int(words[0]), words[1], words[2])

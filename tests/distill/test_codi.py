@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel
+from torch import Tensor, nn
+from torch.utils import checkpoint
 
 from codi_export import registry
 from codi_export.model import adapter
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
+from distill import activations
 from distill.codi import AdapterConfig, CodiJob
 from distill.config import DataConfig, TrainConfig
 from distill.step import CodiConfig
@@ -21,11 +24,10 @@ from tests.distill.conftest import picture
 DATA = DataConfig(held_out_photos=3, held_out_scenes=2, crops=(32, 64), shares=(0.5, 0.5))
 
 
-def _job(pack: Path, toy_backbone: Path) -> CodiJob:
+def _job(pack: Path, toy_backbone: Path, distance: Any = "latent", **shape: Any) -> CodiJob:
     torch.manual_seed(0)
-    return CodiJob(
-        registry.get("tasks", "sr"), AdapterConfig(width=16), CodiConfig(target_decay=0.5), DATA, pack, toy_backbone
-    )
+    method = CodiConfig(target_decay=0.5, distance=distance)
+    return CodiJob(registry.get("tasks", "sr"), AdapterConfig(width=16, **shape), method, DATA, pack, toy_backbone)
 
 
 def test_batches_hold_low_resolution_inputs_of_their_own_images(pack: Path, toy_backbone: Path) -> None:
@@ -88,6 +90,38 @@ def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:
     loss, _ = job.loss(job.module, job.batch(np.random.default_rng(0), 2), torch.Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is None for p in job.backbone.unet.parameters())
+
+
+@pytest.mark.parametrize(
+    ("shape", "distance"), [({}, "pixel"), ({"mode": "full"}, "latent"), ({"lora_rank": 2}, "latent")]
+)
+def test_recomputed_activations_give_the_same_loss_and_gradients(
+    pack: Path, toy_backbone: Path, monkeypatch: pytest.MonkeyPatch, shape: dict[str, Any], distance: Any
+) -> None:
+    job = _job(pack, toy_backbone, distance=distance, **shape)
+    nn.init.normal_(job.module.net.controlnet_mid_block.weight, std=0.1)  # at zero no gradient would reach the encoder
+    batch = job.batch(np.random.default_rng(0), 2)
+
+    def gradients() -> tuple[Tensor, list[Tensor]]:
+        job.module.zero_grad()
+        loss, _ = job.loss(job.module, batch, torch.Generator().manual_seed(0))
+        loss.backward()
+        return loss.detach(), [p.grad.clone() for p in job.module.parameters() if p.grad is not None]
+
+    plain, expected = gradients()
+    recomputed, run = set[nn.Module](), checkpoint.checkpoint
+
+    def counted(call: Any, *arguments: Any, **words: Any) -> Any:
+        recomputed.add(call.__self__)
+        return run(call, *arguments, **words)
+
+    monkeypatch.setattr(checkpoint, "checkpoint", counted)
+    activations.recompute(job.gradient_path())
+    loss, given = gradients()
+    for part in (job.module.net, job._denoiser(job.module).unet):  # the U-Net, frozen or not
+        assert recomputed & set(part.modules())
+    assert torch.equal(loss, plain)
+    assert len(given) == len(expected) and all(map(torch.equal, given, expected))
 
 
 def _die() -> None:

@@ -24,6 +24,9 @@ class Line:
         self.die_at = die_at
         self.seen = 0
 
+    def gradient_path(self) -> list[nn.Module]:
+        return [self.module]
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         x = torch.from_numpy(rng.standard_normal((size, 1), dtype=np.float32))
         return {"x": x, "y": 2 * x}
@@ -102,6 +105,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_state(tmp_pat
     state = checkpoint.load(tmp_path)
     assert state is not None and state["step"] == 20
     assert all(torch.isfinite(value).all() for value in state["module"].values())
+
+
+def test_recomputing_activations_needs_a_module_that_can(tmp_path: Path) -> None:
+    with pytest.raises(CodiError, match=r"gradient_checkpointing: .* found none in Linear"):
+        train(Line(), replace(CONFIG, gradient_checkpointing=True), tmp_path)
 
 
 def test_the_budget_ends_by_whichever_comes_first() -> None:
