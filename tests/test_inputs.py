@@ -53,7 +53,10 @@ def test_a_mask_is_filled_and_the_rest_comes_back(inpaint: Path) -> None:
     assert isinstance(picture, Image.Image) and np.array_equal(np.asarray(picture), output)
 
 
-@pytest.mark.parametrize("mask", [None, MASK[1:], MASK.astype(float), Image.new("RGB", (44, 40))], ids=str)
+MISFITS = {"none": None, "size": MASK[1:], "type": MASK.astype(float), "mode": Image.new("RGB", (44, 40))}
+
+
+@pytest.mark.parametrize("mask", MISFITS.values(), ids=MISFITS.keys())
 def test_a_mask_that_does_not_fit_is_refused(inpaint: Path, mask: Image.Image | None) -> None:
     with pytest.raises(CodiError, match="mask"):
         codi_export.load(inpaint)(PHOTO, mask=mask)
