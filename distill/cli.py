@@ -3,25 +3,18 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import torch
 
-import codi_export
-from codi_export.bundle import read_manifest
-from codi_export.errors import CodiError, ErrorCode
 from codi_export.files import write
 from codi_export.model import adapter
-from codi_export.model import backbone as bb
 from codi_export.spec import to_json
 
+from . import candidates, codi, config, flags, pretrain, run, table
 from . import choose as choices
-from . import codi, config, flags, pretrain, run, table
 from . import dry_run as dry
 from . import evaluate as evaluation
 from . import page as pages
@@ -29,8 +22,6 @@ from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import pictures
 from .data.conditions import makers
-from .data.pictures import Reading
-from .data.tensors import to_pixels, to_signed
 from .text import TextConfig, add_words
 from .trainer import train
 
@@ -196,25 +187,14 @@ def evaluate(
     Example:
       codi-export evaluate sr-2step sr-4step --data photos
     """
-    sessions = [
-        (bundle, codi_export.load(bundle, graph.task, graph.steps))
-        for bundle in bundles
-        for graph in read_manifest(bundle).graphs
-    ]
-    task, size = _one_task([session for _, session in sessions])
-    brought = config.record(DataConfig, run.default_tables(task).get("data", {}))
-    tiles = evaluation.cut_folder(
-        data, size, Reading(image=brought.image, condition=brought.condition, caption=brought.caption)
-    )
-    candidates = [
-        evaluation.BASELINES.get(task, evaluation.UNTOUCHED),
-        *(_round_trip(vae) if vae else []),
-        *(_candidate(bundle, session, seed) for bundle, session in sessions),
-    ]
+    task, size, made = candidates.of_bundles(bundles, seed)
+    tiles = evaluation.cut_folder(data, size, candidates.reading(task))
+    baseline = evaluation.BASELINES.get(task, evaluation.UNTOUCHED)
+    judged = [baseline, *([candidates.round_trip(vae)] if vae else []), *made]
     first, *others = makers(task).items()
-    tables = {first[0]: evaluation.evaluate(candidates, tiles, first[1], seed)}
+    tables = {first[0]: evaluation.evaluate(judged, tiles, first[1], seed)}
     for name, make in others:  # the round trip sees no condition: once is enough
-        tables[name] = evaluation.evaluate([c for c in candidates if c.reads != "original"], tiles, make, seed)
+        tables[name] = evaluation.evaluate([c for c in judged if c.reads != "original"], tiles, make, seed)
     result = json.dumps(table.as_json(tables, seed), indent=2)
     if output:
         write(output, result.encode() + b"\n")
@@ -224,37 +204,3 @@ def evaluate(
     for name, rows in tables.items():
         click.echo(f"{name} inputs\n\n{table.table(rows)}\n")
     click.echo(table.caption(tiles))
-
-
-def _one_task(sessions: Sequence["codi_export.Session"]) -> tuple[str, int]:
-    """The task and the output's side that all sessions share; super-resolution if there are none."""
-    found = sorted({(session.graph.task, int(session.graph.outputs[0].shape[1])) for session in sessions})
-    if len(found) > 1:
-        raise CodiError(
-            ErrorCode.BAD_OPTION,
-            f"the bundles do different things: {', '.join(f'{task} at {side} pixels' for task, side in found)}",
-            "one table compares one task at one size",
-        )
-    return found[0] if found else ("sr", evaluation.TILE)
-
-
-def _candidate(bundle: Path, session: "codi_export.Session", seed: int) -> evaluation.Candidate:
-    """A graph as a function from condition, and caption where it reads one, to photo."""
-    inputs = {spec.name for spec in session.graph.inputs}
-
-    def run(seen: pictures.Pixels, caption: str | None = None) -> pictures.Pixels:
-        mask = seen[..., 3] if "mask" in inputs else None
-        return session(np.ascontiguousarray(seen[..., :3]), seed, mask=mask, prompt=caption)
-
-    reads: Any = "input and caption" if "prompt_embeds" in inputs else "input"
-    return evaluation.Candidate(f"{bundle.name} {session.graph.sampler}", session.graph.steps, run, reads)
-
-
-def _round_trip(folder: Path) -> list[evaluation.Candidate]:
-    vae = bb.load_part(bb.vae_class(folder), folder)
-
-    @torch.no_grad()
-    def run(pixels: pictures.Pixels) -> pictures.Pixels:
-        return to_pixels(bb.decode(vae, bb.encode(vae, to_signed(pixels[None])))[0])
-
-    return [evaluation.Candidate("VAE round trip", None, run, "original")]
