@@ -1,11 +1,14 @@
 """Backbone and adapter as one denoiser (codi-method 7.3, 2, 6, 9)."""
 
+import copy
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
 from codi_export.model import adapter as adapters
 from codi_export.model import denoiser as denoisers
+from codi_export.model import lora
 from codi_export.model.denoiser import Denoiser
 from tests import tiny
 
@@ -22,15 +25,26 @@ def trunked() -> Denoiser:
     return Denoiser(unet(), net, "epsilon")
 
 
+def own(beside: str) -> UNet2DConditionModel:
+    """The U-Net as it is trained beside an adapter: not at all, by low-rank changes, or whole."""
+    if beside == "frozen":
+        return unet()
+    copied = copy.deepcopy(unet())
+    return lora.add(copied, rank=2) if beside == "lora" else copied.requires_grad_(True).train()
+
+
 @torch.no_grad()
+@pytest.mark.parametrize("beside", ["frozen", "lora", "full"])
 @pytest.mark.parametrize("attention", [True, False])
 @pytest.mark.parametrize(("kind", "trunk"), [("pixels", 0), ("unshuffled", 0), ("unshuffled", 2)])
-def test_a_new_adapter_changes_nothing(kind: str, trunk: int, attention: bool) -> None:
-    """Bit for bit: zero convolutions add zeros."""
-    net = adapters.new(tiny.recipe("epsilon").backbone, kind, width=16, trunk=trunk, attention=attention).eval()
-    one, bare = Denoiser(unet(), net, "epsilon"), Denoiser(unet(), None, "epsilon")
+def test_a_new_adapter_changes_nothing(kind: str, trunk: int, attention: bool, beside: str) -> None:
+    """Bit for bit: zero convolutions add zeros, to every skip and to the middle."""
+    net = adapters.new(tiny.recipe("epsilon").backbone, kind, width=16, trunk=trunk, attention=attention).train()
+    one, bare = Denoiser(own(beside), net, "epsilon"), Denoiser(unet(), None, "epsilon")
     shape = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
     condition = one.embed_condition(torch.rand(shape))
+    down, mid = denoisers._residuals(net, Z, T, PROMPT, one._split(condition)[0])
+    assert len(down) == 4 and not any(residual.any() for residual in (*down, mid))
     torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
     silent = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, condition)
     torch.testing.assert_close(silent, bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None), rtol=0, atol=0)
@@ -49,6 +63,15 @@ def test_a_trunk_moves_the_estimate_but_still_explains_z() -> None:
     before, _ = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, silent)
     torch.testing.assert_close(x - before, SIGMA * direct, rtol=0, atol=1e-5)
     torch.testing.assert_close(ALPHA * x + SIGMA * eps, Z, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_without_an_adapter_a_condition_is_not_seen() -> None:
+    bare, image = Denoiser(unet(), None, "epsilon"), torch.rand(2, 3, 32, 32)
+    seen = bare.embed_condition(image)
+    assert seen is image
+    for mine, alone in zip(*(bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, c) for c in (seen, None)), strict=True):
+        assert torch.equal(mine, alone)
 
 
 @torch.no_grad()
