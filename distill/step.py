@@ -166,10 +166,10 @@ def target_estimate(model: Denoiser, z: Tensor, s: Tensor, at: Coefficients, sam
 
 def advice(config: CodiConfig) -> str | None:
     """A warning for settings that are known to diverge, with the knob to turn (README.md 3)."""
-    own_error = config.predictor == "prev" and config.loss_space == "x" and config.ode_model == "online"
-    if own_error and config.weight < 1:
+    own_error = config.predictor == "prev" and config.loss_space == "x" and config.ode_model != "teacher"
+    if config.objective == "codi" and own_error and config.weight < 1:
         return (
-            f"predictor prev with loss_space x, ode_model online and weight {config.weight:g} feeds the model its own "
-            "full error without an anchor and tends to diverge: set ode_model to teacher, or weight to 1"
+            f"predictor prev with loss_space x, ode_model {config.ode_model} and weight {config.weight:g} feeds the "
+            "model its own full error without an anchor and tends to diverge: set ode_model to teacher, or weight to 1"
         )
     return None

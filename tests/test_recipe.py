@@ -47,7 +47,7 @@ def test_sizes_that_do_not_divide(option: str, pixels: int, near: int) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"task": "srr"}, "unknown task 'srr'; available: canny, depth, sr"),
+        ({"task": "srr"}, "unknown task 'srr'; available: canny, depth, edit, inpaint, sr"),
         ({"sampler": "euler"}, "unknown sampler 'euler'; available: ddim, prev"),
         ({"model": "maxi"}, "unknown model 'maxi'"),
     ],

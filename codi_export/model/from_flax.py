@@ -73,7 +73,7 @@ def _empty(config: Mapping[str, Any], path: Path) -> ControlNetModel:
     try:
         with torch.device("meta"):
             return ControlNetModel(**{k: v for k, v in config.items() if k in known} | {"norm_num_groups": GROUPS})
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # diffusers stumbles over a bad value wherever it first uses it
         raise CodiError(ErrorCode.BAD_MODEL, f"{path}: no ControlNet has such a config: {error}") from error
 
 
@@ -109,7 +109,7 @@ def _tensor(array: Floats, name: str, shape: torch.Size) -> Tensor:
             f"{name} has shape {list(array.shape)}, expected {list(expected)}",
             "is the config.json, or --model, the one that it was trained with?",
         )
-    tensor = torch.from_numpy(array.transpose(axes))
+    tensor = torch.from_numpy(array.transpose(axes)).contiguous()
     if not tensor.half().isfinite().all():
         raise CodiError(ErrorCode.BAD_MODEL, f"{name} holds values that fp16 cannot: beyond 65504, or not a number")
     return tensor

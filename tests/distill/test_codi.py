@@ -1,7 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ from codi_export import registry
 from codi_export.model import adapter
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
-from distill import activations
+from distill import activations, objectives
 from distill.codi import AdapterConfig, CodiJob
-from distill.config import DataConfig, TrainConfig
-from distill.step import CodiConfig
+from distill.config import DataConfig, TrainConfig, record
+from distill.step import CodiConfig, Models
 from distill.trainer import train
 from tests.distill.conftest import picture
 
@@ -89,7 +89,58 @@ def test_the_backbone_stays_frozen(pack: Path, toy_backbone: Path) -> None:
     job = _job(pack, toy_backbone)
     loss, _ = job.loss(job.module, job.batch(np.random.default_rng(0), 2), torch.Generator().manual_seed(0))
     loss.backward()
-    assert all(p.grad is None for p in job.backbone.unet.parameters())
+    frozen = job.backbone.unet, job.backbone.vae, job.text.encoder, job.target.average
+    assert all(p.grad is None for module in frozen for p in module.parameters())
+
+
+def test_the_loss_asks_what_is_trained_and_its_live_average(
+    pack: Path, toy_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what they were when the job began."""
+    job, asked = _job(pack, toy_backbone), list[Any]()
+
+    def spy(models: Models, *_: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        asked.append(models)
+        return torch.zeros(()), {}
+
+    monkeypatch.setitem(objectives.OBJECTIVES, "codi", spy)
+    with torch.no_grad():
+        for step in range(2):
+            assert job.module.net is not None
+            job.module.net.controlnet_mid_block.bias += 1.0
+            job.stepped(job.module, step)
+            job.loss(job.module, job.batch(np.random.default_rng(0), 2), torch.Generator().manual_seed(0))
+    student, target, teacher = (getattr(asked[-1], name).adapter for name in ("student", "target", "teacher"))
+    assert student is job.module.net and teacher is None
+    assert student.controlnet_mid_block.bias[0].item() == 2.0
+    assert target.controlnet_mid_block.bias[0].item() == 1.25  # half of 2, half of what was half of 1
+
+
+def _words(kind: type) -> list[tuple[str, str]]:
+    """(setting, word) of every choice between words."""
+    hints = get_type_hints(kind).items()
+    return [(name, word) for name, hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
+
+
+@pytest.mark.parametrize(("setting", "word"), _words(AdapterConfig) + _words(CodiConfig))
+def test_every_word_of_every_setting_runs(
+    pack: Path, toy_backbone: Path, tmp_path: Path, setting: str, word: str
+) -> None:
+    torch.manual_seed(0)
+    task, chosen = registry.get("tasks", "sr"), {setting: word}
+    if word in ("gd", "cm"):
+        first = _job(pack, toy_backbone)
+        first.save(first.module, tmp_path)
+        chosen["teacher"] = str(tmp_path)
+    shape, method = (
+        record(kind, {name: value for name, value in chosen.items() if name in get_type_hints(kind)})
+        for kind in (AdapterConfig, CodiConfig)
+    )
+    job = CodiJob(task, shape, method, DATA, pack, toy_backbone)
+    loss, _ = job.loss(job.module, job.batch(np.random.default_rng(0), 2), torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert any(p.grad is not None and p.grad.any() for p in job.module.parameters())
 
 
 @pytest.mark.parametrize(

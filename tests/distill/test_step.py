@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from codi_export.model import adapter, backbone
@@ -26,6 +28,8 @@ from distill.step import (
     ode_estimate,
     target_estimate,
 )
+from tests.distill import stubs
+from tests.distill.stubs import Stub, drawn, gaussian
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -91,6 +95,7 @@ def test_the_gradient_reaches_what_is_trained_and_nothing_else(
     assert net is not None and models.target.adapter is not None
     silent = [p for name, p in net.named_parameters() if name.startswith("controlnet_down_blocks")]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in silent)
+    assert not any(p.grad is not None and p.grad.any() for p in net.parameters() if p.any())
     if full:
         assert all(p.grad is not None for p in unet.parameters())
     frozen = [loaded.unet, loaded.vae, models.target.adapter, models.target.unet]
@@ -158,38 +163,82 @@ def test_what_is_known_to_diverge_is_said() -> None:
     assert not any(advice(replace(own_error, **change)) for change in calm)
 
 
-class _Oracle(Denoiser):
-    """Knows the data: its estimates are exact wherever it is asked."""
-
-    def __init__(self, x: Tensor) -> None:
-        torch.nn.Module.__init__(self)
-        self.x = x
-
-    def embed_condition(self, condition: Tensor, prompt: Tensor) -> Tensor:
-        return condition
-
-    def x_eps(
-        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        return self.x, (z - alpha * self.x) / sigma.clamp(min=1e-6)
+TABLES = stubs.schedule()
 
 
 @pytest.mark.parametrize("predictor", ["prev", "ddim"])
 @pytest.mark.parametrize("space", ["eps", "x"])
-def test_a_denoiser_that_knows_the_data_has_no_loss(toy_backbone: Path, predictor: str, space: str) -> None:
-    loaded, models, table = _parts(toy_backbone)
-    sample = _sample(loaded, batch=50)
-    oracle = _Oracle(sample.x)
+def test_a_denoiser_that_knows_the_data_has_no_loss(predictor: str, space: str) -> None:
+    x = torch.randn(50, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     config = CodiConfig(predictor=predictor, loss_space=space, weight=1.0)  # type: ignore[arg-type]
-    knowing = replace(models, student=oracle, target=oracle)
-    loss, _ = codi_loss(knowing, table, *_drawn(sample, config), config)
+    oracle = Stub(lambda *_: x)
+    loss, _ = codi_loss(stubs.models(oracle, oracle, oracle), TABLES, *_drawn(stubs.sample(x), config), config)
     assert loss.item() < 1e-9  # float32 rounding of (z - alpha x) / sigma
 
 
-def test_at_the_clean_end_the_target_is_the_data(toy_backbone: Path) -> None:
-    """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition."""
-    loaded, models, table = _parts(toy_backbone)
-    config = CodiConfig(L=1, weight=0.0, loss_space="x")  # only k = 1: t = 19, s = -1
-    loss, parts = codi_loss(models, table, *_drawn(_sample(loaded), config), config)
-    assert parts["consistency"].item() == pytest.approx(parts["guidance"].item())
-    assert loss.item() == pytest.approx(parts["guidance"].item()) and loss.item() > 0
+@given(
+    now=st.sampled_from(range(39, 1000, 20)),
+    predictor=st.sampled_from(["prev", "ddim"]),
+    moved=st.sampled_from(["online", "ema", "teacher"]),
+    ode=st.sampled_from(["online", "ema", "teacher"]),
+    shift=st.floats(-2, 2),
+)
+def test_the_next_latent_follows_whom_the_settings_name_as_it_is_now(
+    now: int, predictor: str, moved: str, ode: str, shift: float
+) -> None:
+    """A copy from the start of training, in place of the live model, would leave z_s where it was."""
+    x = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    config = CodiConfig(predictor=predictor, ode_model=ode)  # type: ignore[arg-type]
+    who = {name: Stub(gaussian(0.5)) for name in ("online", "ema", "teacher")}
+    models, drawing = stubs.models(*who.values()), drawn(x, [now, now])
+    latents = []
+    for _ in range(2):
+        codi_loss(models, TABLES, stubs.sample(x), drawing, config)
+        latents.append(who["ema"].asked[-1][0])
+        who[moved].shift.data.fill_(shift)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = (TABLES.at(torch.tensor(at), x) for at in (now, now - 20))
+    passed_on = alpha_s if predictor == "prev" else alpha_s - sigma_s * alpha_t / sigma_t
+    wanted = passed_on * shift if moved == ode else 0.0
+    torch.testing.assert_close(latents[1] - latents[0], torch.full_like(x, float(wanted)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [5, 3])
+def test_every_sample_is_guided_at_its_own_scale(width: int) -> None:
+    """A batch as wide as it is large (5) would hide it if the scales [B] were of columns."""
+
+    class Reader(Stub):
+        def x_eps(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, _: Any) -> Any:
+            return prompt, -prompt
+
+    cond, empty = torch.randn(2, 5, 1, 2, width, generator=torch.Generator().manual_seed(0))
+    sample, scale = Sample(cond, cond, cond, cond, empty), torch.arange(5.0)
+    at = torch.tensor(0.6), torch.tensor(0.8)
+    x, eps = target_estimate(Reader(gaussian(1.0)), cond, torch.zeros(5), at, sample, scale)
+    for index, w in enumerate(scale.tolist()):
+        torch.testing.assert_close(x[index], empty[index] + w * (cond[index] - empty[index]))
+        torch.testing.assert_close(eps[index], -x[index])
+
+
+@pytest.mark.parametrize("space", ["eps", "x"])
+def test_at_the_clean_end_the_target_is_the_data(space: str) -> None:
+    """With lambda = 0 and s = -1 the loss is the distance to x, not zero: the boundary condition. In eps too: where
+    sigma is 0 the noise in z_s has no meaning."""
+    config = CodiConfig(weight=0.0, loss_space=space)  # type: ignore[arg-type]
+    x = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    models = stubs.models(Stub(lambda *_: x + 0.5), Stub(lambda *_: x - 0.7), Stub(gaussian(1.0)))
+    loss, parts = codi_loss(models, TABLES, stubs.sample(x), drawn(x, [19] * 5), config)
+    assert loss.item() == pytest.approx(0.25) == parts["guidance"].item()
+
+
+@given(now=st.sampled_from(range(39, 1000, 20)))
+def test_elsewhere_the_target_is_the_bare_estimate(now: int) -> None:
+    """Down to s = 19 nothing is mixed into it: a boundary-scaled eps would end as z_s itself."""
+    x = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    drawing, at_t, at_s = drawn(x, [now] * 2), *(TABLES.at(torch.tensor(at), x) for at in (now, now - 20))
+    models = stubs.models(Stub(lambda *_: x + 0.5), Stub(lambda *_: x - 0.7), Stub(gaussian(1.0)))
+    for space in ("eps", "x"):
+        config = CodiConfig(weight=0.0, loss_space=space)  # type: ignore[arg-type]
+        loss, _ = codi_loss(models, TABLES, stubs.sample(x), drawing, config)
+        # z_s = alpha_s (x + .5) + sigma_s eps: eps_s = eps + 1.2 alpha_s / sigma_s, eps_t = eps - .5 alpha_t / sigma_t
+        in_eps = 1.2 * at_s[0] / at_s[1] + 0.5 * at_t[0] / at_t[1]
+        assert loss.item() == pytest.approx(float(in_eps if space == "eps" else torch.tensor(1.2)) ** 2, rel=1e-5)

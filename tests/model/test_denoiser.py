@@ -1,11 +1,14 @@
 """Backbone and adapter as one denoiser (codi-method 7.3, 2, 6, 9)."""
 
+import copy
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
 from codi_export.model import adapter as adapters
 from codi_export.model import denoiser as denoisers
+from codi_export.model import lora
 from codi_export.model.denoiser import Denoiser
 from tests import tiny
 
@@ -22,19 +25,30 @@ def trunked() -> Denoiser:
     return Denoiser(unet(), net, "epsilon")
 
 
+def own(beside: str) -> UNet2DConditionModel:
+    """The U-Net as it is trained beside an adapter: not at all, by low-rank changes, or whole."""
+    if beside == "frozen":
+        return unet()
+    copied = copy.deepcopy(unet())
+    return lora.add(copied, rank=2) if beside == "lora" else copied.requires_grad_(True).train()
+
+
 @torch.no_grad()
+@pytest.mark.parametrize("beside", ["frozen", "lora", "full"])
 @pytest.mark.parametrize("attention", [True, False])
 @pytest.mark.parametrize(
     ("kind", "trunk", "reads"),
     [("pixels", 0, False), ("unshuffled", 0, False), ("unshuffled", 2, False), ("unshuffled", 2, True)],
 )
-def test_a_new_adapter_changes_nothing(kind: str, trunk: int, reads: bool, attention: bool) -> None:
-    """Bit for bit: zero convolutions add zeros."""
+def test_a_new_adapter_changes_nothing(kind: str, trunk: int, reads: bool, attention: bool, beside: str) -> None:
+    """Bit for bit: zero convolutions add zeros, to every skip and to the middle."""
     shape = {"width": 16, "trunk": trunk, "attention": attention, "reads": reads}
-    net = adapters.new(tiny.recipe("epsilon").backbone, kind, **shape).eval()  # type: ignore[arg-type]
-    one, bare = Denoiser(unet(), net, "epsilon"), Denoiser(unet(), None, "epsilon")
-    shape = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
-    condition = one.embed_condition(torch.rand(shape), PROMPT)
+    net = adapters.new(tiny.recipe("epsilon").backbone, kind, **shape).train()  # type: ignore[arg-type]
+    one, bare = Denoiser(own(beside), net, "epsilon"), Denoiser(unet(), None, "epsilon")
+    size = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
+    condition = one.embed_condition(torch.rand(size), PROMPT)
+    down, mid = denoisers._residuals(net, Z, T, PROMPT, one._split(condition)[0])
+    assert len(down) == 4 and not any(residual.any() for residual in (*down, mid))
     torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
     silent = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, condition)
     torch.testing.assert_close(silent, bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None), rtol=0, atol=0)
@@ -69,6 +83,15 @@ def test_a_trunk_that_reads_tells_words_apart() -> None:
         here, there = (one.embed_condition(image, words)[0] for words in (PROMPT, -PROMPT))
     assert (here - there).abs().max() > 1e-2
     assert (here - there).std(dim=(2, 3)).max() > 1e-3  # not the same everywhere
+
+
+@torch.no_grad()
+def test_without_an_adapter_a_condition_is_not_seen() -> None:
+    bare, image = Denoiser(unet(), None, "epsilon"), torch.rand(2, 3, 32, 32)
+    seen = bare.embed_condition(image)
+    assert seen is image
+    for mine, alone in zip(*(bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, c) for c in (seen, None)), strict=True):
+        assert torch.equal(mine, alone)
 
 
 @torch.no_grad()

@@ -12,7 +12,13 @@ import pytest
 import codi_export
 
 IMPORT = re.compile(r"^\s*(?:import|from) ([a-zA-Z_]\w*)", re.MULTILINE)
-IMPORT_NAMES = {"pillow": "PIL", "onnxruntime-gpu": "onnxruntime", "tensorrt-rtx-cu13": "tensorrt_rtx"}
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "onnxruntime-gpu": "onnxruntime",
+    "opencv-python-headless": "cv2",
+    "pyyaml": "yaml",
+    "tensorrt-rtx-cu13": "tensorrt_rtx",
+}
 
 
 @pytest.fixture(scope="module")

@@ -164,9 +164,9 @@ def test_a_changed_file_is_never_run(folder: Path) -> None:
 
 
 def test_inputs_that_are_not_known_are_refused(folder: Path) -> None:
-    text = (folder / bundle.MANIFEST).read_text().replace('"noise"', '"mask"')
+    text = (folder / bundle.MANIFEST).read_text().replace('"noise"', '"depth"')
     (folder / bundle.MANIFEST).write_text(text)
-    with pytest.raises(CodiError, match="inputs that are not known here: mask"):
+    with pytest.raises(CodiError, match="inputs that are not known here: depth"):
         load(folder, "sr")
 
 

@@ -124,7 +124,11 @@ class Dead:
 
 @pytest.mark.parametrize(
     ("ignored", "words"),
-    [("both", "constant"), ("image", "does not change with the picture"), ("noise", "does not change with the noise")],
+    [
+        ("both", "constant"),
+        ("image", "does not change with the input 'image'"),
+        ("noise", "does not change with the input 'noise'"),
+    ],
 )
 def test_a_dead_graph_fails_even_if_its_golden_agrees(
     folder: Path, monkeypatch: pytest.MonkeyPatch, ignored: str, words: str
