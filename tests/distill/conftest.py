@@ -57,5 +57,20 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`scenes/train-0000.tar`, five scenes with a depth map, an edit and an instruction."""
+    root = tmp_path_factory.mktemp("scenes")
+    (root / "scenes").mkdir()
+    files = {}
+    for seed in range(5):
+        for offset, name in enumerate(("image.webp", "depth.png", "edited.webp")):
+            files[f"{seed:04d}.{name}"] = encoded(10 * seed + offset, name.split(".")[1], 128, 128)
+        texts = {"caption": f"a scene {seed}", "instruction": "a photo of the sea"}
+        files[f"{seed:04d}.json"] = json.dumps(texts).encode()
+    write_shard(root / "scenes" / "train-0000.tar", files)
+    return root
+
+
+@pytest.fixture(scope="session")
 def toy_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.backbone(tmp_path_factory.mktemp("backbone"), "v_prediction", "tiny", zero_snr=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils import checkpoint
 
 from codi_export import registry
+from codi_export.errors import CodiError
 from codi_export.model import adapter
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
@@ -132,6 +133,8 @@ def test_every_word_of_every_setting_runs(
         first = _job(pack, toy_backbone)
         first.save(first.module, tmp_path)
         chosen["teacher"] = str(tmp_path)
+    if word == "t2i":
+        chosen["condition"] = "pixels"
     shape, method = (
         record(kind, {name: value for name, value in chosen.items() if name in get_type_hints(kind)})
         for kind in (AdapterConfig, CodiConfig)
@@ -198,3 +201,32 @@ def test_a_folder_of_pairs_gives_the_same_batches_from_memory_and_from_disk(toy_
         assert all(torch.equal(one[name], other[name]) for name in one)
     assert np.array_equal(memory.originals(), disk.originals())
     assert memory.settings() == disk.settings()  # a run may be resumed with the other
+
+
+def test_a_t2i_adapter_reads_pixels(pack: Path, toy_backbone: Path) -> None:
+    with pytest.raises(CodiError, match="reads the condition 'pixels', not 'unshuffled'"):
+        CodiJob(registry.get("tasks", "sr"), AdapterConfig(kind="t2i"), CodiConfig(), DATA, pack, toy_backbone)
+
+
+@pytest.mark.parametrize("task", registry.names("tasks"))
+def test_every_task_trains_and_validates_with_its_own_condition(
+    scenes: Path, toy_backbone: Path, tmp_path: Path, task: str
+) -> None:
+    """On scenes that bring a depth map, an edit and an instruction; what is saved is built as it was trained."""
+    members: dict[str, Any] = {"depth": {"condition": "depth"}}
+    members["edit"] = {"image": "edited", "condition": "image", "caption": "instruction"}
+    data = DataConfig(photos="", photo_share=0.0, held_out_scenes=2, crops=(32,), validation_crop=64)
+    shape = AdapterConfig(width=16, trunk=1, reads=True, drop_caption=0.0, image_size=32)
+    found = registry.get("tasks", task)
+    job = CodiJob(found, shape, CodiConfig(), replace(data, **members.get(task, {})), scenes, toy_backbone)
+    batch = job.batch(np.random.default_rng(0), 2)
+    assert batch["seen"].shape[1] == found.condition_channels
+    assert task != "edit" or not torch.equal(batch["image"], batch["seen"] * 2 - 1)
+    loss, _ = job.loss(job.module, batch, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss)
+    scores = job.validate(job.module, tmp_path / "grid.png")
+    assert scores["diversity"] > 0 and any(name.startswith("psnr_") for name in scores)
+    job.save(job.module, tmp_path / task)
+    recipe = prepare(BuildSpec(task, (1,), model=str(toy_backbone), adapter=str(tmp_path / task)))
+    assert recipe.size == (32, 32) and recipe.facts.reads

@@ -88,8 +88,8 @@ def test_a_trunk_that_reads_tells_words_apart() -> None:
 @torch.no_grad()
 def test_without_an_adapter_a_condition_is_not_seen() -> None:
     bare, image = Denoiser(unet(), None, "epsilon"), torch.rand(2, 3, 32, 32)
-    seen = bare.embed_condition(image)
-    assert seen is image
+    seen = bare.embed_condition(image, PROMPT)
+    assert seen == ()
     for mine, alone in zip(*(bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, c) for c in (seen, None)), strict=True):
         assert torch.equal(mine, alone)
 
