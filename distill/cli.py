@@ -25,6 +25,8 @@ from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import degrade, pictures
 from .data.tensors import to_pixels, to_signed
+from .rivals.published import RIVALS
+from .rivals.published import load as load_rival
 from .step import CodiConfig, advice
 from .text import TextConfig, add_words
 from .trainer import train
@@ -165,31 +167,50 @@ def page(folder: Path, output: Path | None) -> None:
 @click.option(
     "--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it."
 )
+@click.option(
+    "--rival",
+    "rivals",
+    multiple=True,
+    type=click.Choice([*RIVALS, "all"]),
+    help="Also judge this published network, from `make rivals`; may be repeated.",
+)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="The same for everything.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON to this file."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def evaluate(
-    bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, output: Path | None, as_json: bool
+    bundles: tuple[Path, ...],
+    data: Path,
+    vae: Path | None,
+    rivals: tuple[str, ...],
+    threads: int,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Quality of every graph in BUNDLEs beside bicubic: PSNR, SSIM, perceptual distance, KID.
 
     \b
     Example:
       codi-export evaluate sr-2step sr-4step --data photos
+      codi-export evaluate sr-2step --data photos --rival all
     """
+    torch.set_num_threads(threads)
+    chosen = list(RIVALS) if "all" in rivals else list(dict.fromkeys(rivals))
     tiles = evaluation.cut_folder(data)
     candidates = [
         evaluation.BICUBIC,
         *(_round_trip(vae) if vae else []),
-        *(row for bundle in bundles for row in _candidates(bundle, seed)),
+        *(row for bundle in bundles for row in _candidates(bundle, seed, threads)),
+        *(evaluation.Candidate(name, None, load_rival(name)) for name in chosen),
     ]
     tables = {
         "bicubic": evaluation.evaluate(candidates, tiles, evaluation.shrink, seed),
         "degraded": evaluation.evaluate([c for c in candidates if c.reads == "input"], tiles, degrade.degrade, seed),
     }
-    result = json.dumps(table.as_json(tables, seed), indent=2)
+    result = json.dumps(table.as_json(tables, seed, threads, chosen), indent=2)
     if output:
         write(output, result.encode() + b"\n")
     if as_json:
@@ -197,12 +218,13 @@ def evaluate(
         return
     for name, rows in tables.items():
         click.echo(f"{name} inputs\n\n{table.table(rows)}\n")
-    click.echo(table.caption(tiles))
+    click.echo(table.caption(tiles, threads, chosen))
 
 
-def _candidates(bundle: Path, seed: int) -> list[evaluation.Candidate]:
+def _candidates(bundle: Path, seed: int, threads: int) -> list[evaluation.Candidate]:
     """Every graph of a bundle, as a function from photo to photo."""
-    sessions = [codi_export.load(bundle, graph.task, graph.steps) for graph in read_manifest(bundle).graphs]
+    graphs = read_manifest(bundle).graphs
+    sessions = [codi_export.load(bundle, graph.task, graph.steps, threads=threads) for graph in graphs]
     return [
         evaluation.Candidate(f"{bundle.name} {one.graph.sampler}", one.graph.steps, partial(one, seed=seed))
         for one in sessions
