@@ -1,9 +1,11 @@
-"""The README's picture: photos chosen by rule, and the worst result of all, at one screen pixel per photo pixel.
+"""A picture of what bundles of one task make: inputs chosen by rule, and the worst result of all, at one screen pixel
+per photo pixel.
 
 python benchmarks/strip.py sr-2step sr-4step --data photos -o strip.jpg
 
 Rows: the middle crop of the first six photos by name, then the crop where the last bundle is farthest from the original
-(perceptual distance). Columns: bicubic, each bundle, original. Nothing is picked by eye.
+(perceptual distance). Columns: the condition (for super-resolution enlarged with bicubic), each bundle, original.
+Nothing is picked by eye.
 """
 
 import argparse
@@ -11,17 +13,18 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import codi_export
-from distill.data import degrade
+from distill import candidates
+from distill.data.conditions import makers
 from distill.data.pictures import Pixels
-from distill.evaluate import Tile, bicubic, cut_folder
+from distill.evaluate import BICUBIC, Candidate, Tile, conditions, cut_folder, given
 from distill.judges import HedVgg, perceptual_features
 from distill.metrics import perceptual_distance
 
 PHOTOS = 6
-PANEL = 160  # the middle of a tile
+PANEL = 160  # at most, the middle of a tile
 LINE = 20  # height of a line of text
 BYTES = 400_000
 
@@ -47,22 +50,23 @@ def worst(tiles: Sequence[Tile], upscale: Callable[[Tile], Pixels]) -> Tile:
 
 def strip(rows: Sequence[tuple[str, Tile]], columns: Sequence[Column]) -> Image.Image:
     """A line of column names, then for each row a line with its name and its panels."""
-    sheet = Image.new("RGB", (len(columns) * PANEL, LINE + len(rows) * (LINE + PANEL)), "white")
+    panel = min(PANEL, *rows[0][1].pixels.shape[:2])
+    sheet = Image.new("RGB", (len(columns) * panel, LINE + len(rows) * (LINE + panel)), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     for i, (heading, _) in enumerate(columns):
-        draw.text(((i + 0.5) * PANEL, LINE / 2), heading, fill="black", font=font, anchor="mm")
+        draw.text(((i + 0.5) * panel, LINE / 2), heading, fill="black", font=font, anchor="mm")
     for j, (name, tile) in enumerate(rows):
-        top = LINE + j * (LINE + PANEL)
+        top = LINE + j * (LINE + panel)
         draw.text((4, top + LINE / 2), name, fill="black", font=font, anchor="lm")
         for i, (_, render) in enumerate(columns):
-            sheet.paste(_middle(render(tile)), (i * PANEL, top + LINE))
+            sheet.paste(_middle(render(tile), panel), (i * panel, top + LINE))
     return sheet
 
 
-def _middle(pixels: Pixels) -> Image.Image:
-    top, left = ((side - PANEL) // 2 for side in pixels.shape[:2])
-    return Image.fromarray(pixels[top : top + PANEL, left : left + PANEL])
+def _middle(pixels: Pixels, panel: int) -> Image.Image:
+    top, left = ((side - panel) // 2 for side in pixels.shape[:2])
+    return Image.fromarray(pixels[top : top + panel, left : left + panel])
 
 
 def save(sheet: Image.Image, output: Path) -> None:
@@ -73,30 +77,37 @@ def save(sheet: Image.Image, output: Path) -> None:
             return
 
 
-def _ours(bundle: Path, seed: int) -> Column:
-    session = codi_export.load(bundle)
-    return f"{session.graph.steps} steps", lambda tile: session(_low(tile), seed)
-
-
-def _low(tile: Tile) -> Pixels:
-    return degrade.bicubic(tile.pixels)
+def hidden(seen: Pixels) -> Pixels:
+    """A condition as its adapter sees it: grey under the mask."""
+    return np.where(seen[..., 3:] > 127, np.uint8(128), seen[..., :3]) if seen.shape[2] == 4 else seen
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", type=Path, nargs="+", help="super-resolution bundles, one column each")
-    parser.add_argument("--data", type=Path, required=True, help="folder of photos")
+    parser.add_argument("bundles", type=Path, nargs="+", help="bundles of one task, one column for each graph")
+    parser.add_argument("--data", type=Path, required=True, help="folder of photos, or a shard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
 
-    ours = [_ours(bundle, options.seed) for bundle in options.bundles]
-    columns = [("bicubic x4", lambda tile: bicubic(_low(tile))), *ours, ("original", lambda tile: tile.pixels)]
-    tiles = cut_folder(options.data)
-    farthest = worst(tiles, ours[-1][1])
-    rows = [(tile.photo, tile) for tile in first_photos(tiles)] + [
-        (f"worst of {len(tiles)}: {farthest.photo}", farthest)
+    task, side, ours = candidates.of_bundles(options.bundles, options.seed)
+    tiles = cut_folder(options.data, side, candidates.reading(task))
+    name, make = next(iter(makers(task).items()))
+    seen = {id(tile): s for tile, s in zip(tiles, conditions(tiles, make, options.seed), strict=True)}
+    first = BICUBIC if task == "sr" else Candidate(name, None, hidden)
+
+    def column(candidate: Candidate) -> Callable[[Tile], Pixels]:
+        return lambda tile: candidate.run(*given(candidate, tile, seen[id(tile)]))
+
+    columns = [
+        (first.name, column(first)),
+        *((f"{candidate.steps} steps", column(candidate)) for candidate in ours),
+        ("original", lambda tile: tile.pixels),
     ]
+    farthest = worst(tiles, column(ours[-1]))
+    chosen = [*first_photos(tiles), farthest]
+    rows = [(tile.caption if ours[-1].reads == "input and caption" else tile.photo, tile) for tile in chosen]
+    rows[-1] = (f"worst of {len(tiles)}: {rows[-1][0]}", farthest)
     save(strip(rows, columns), options.output)
     print(f"{options.output}: {', '.join(name for name, _ in rows)}")
 

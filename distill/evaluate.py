@@ -136,7 +136,7 @@ def evaluate(candidates: Sequence[Candidate], tiles: Sequence[Tile], make: Maker
 
 def _run(candidate: Candidate, tiles: Sequence[Tile], inputs: Sequence[Pixels]) -> tuple[Pixels, float]:
     """All outputs and the median milliseconds of a call; the first call warms up and is repeated."""
-    sources = [_given(candidate, *pair) for pair in zip(tiles, inputs, strict=True)]
+    sources = [given(candidate, *pair) for pair in zip(tiles, inputs, strict=True)]
     candidate.run(*sources[0])
     outputs, seconds = [], []
     for source in tqdm(sources, candidate.name, leave=False, disable=None):
@@ -153,7 +153,8 @@ def _run(candidate: Candidate, tiles: Sequence[Tile], inputs: Sequence[Pixels]) 
     return np.stack(outputs), 1e3 * float(np.median(seconds))
 
 
-def _given(candidate: Candidate, tile: Tile, seen: Pixels) -> tuple[Pixels] | tuple[Pixels, str]:
+def given(candidate: Candidate, tile: Tile, seen: Pixels) -> tuple[Pixels] | tuple[Pixels, str]:
+    """What a candidate reads of a tile and its condition."""
     match candidate.reads:
         case "input":
             return (seen,)
