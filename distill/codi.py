@@ -101,7 +101,7 @@ class CodiJob:
 
     def frozen(self) -> list[nn.Module]:
         """The models that are used as they are."""
-        return [self.backbone.unet, self.backbone.vae]
+        return [self.backbone.unet, self.backbone.vae, self.text.encoder]
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `seen` [B, 3 or 4, side / scale, ...] in [0, 1], `tokens` [B, T]."""
