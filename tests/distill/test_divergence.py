@@ -39,7 +39,7 @@ class Gains(Stub):
         return x, (z - alpha * x) / sigma.clamp(min=1e-6)
 
 
-def largest_gain(rate: float = 2.5, steps: int = 150, **method: Any) -> float:
+def largest_gain(rate: float = 2.5, steps: int = 125, **method: Any) -> float:
     """max |a_t| after gradient descent on the real loss, or where it passed 1e6. A rate of 2.5 takes a quarter of its
     error from a gain in each step, in the x loss; the loss in eps is up to alpha^2 / sigma^2 = 14 times as steep."""
     config = CodiConfig(L=1000 // GAP, gap=GAP, **method)
@@ -71,15 +71,15 @@ def settles(weight: float) -> bool:
 
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_the_own_error_diverges_where_the_closed_form_says_so(weight: float) -> None:
-    gain = largest_gain(**OWN_ERROR, weight=weight)
+    gain = largest_gain(steps=200, **OWN_ERROR, weight=weight)
     assert settles(weight) is (weight == 1.0)
     assert gain < 1.5 if settles(weight) else gain >= 1e6
     assert (advice(CodiConfig(**OWN_ERROR, weight=weight)) is None) is settles(weight)
 
 
-@pytest.mark.parametrize("rate", [1.0, 5.0])
+@pytest.mark.parametrize("rate", [1.25, 5.0])
 def test_it_is_no_matter_of_the_step_size(rate: float) -> None:
-    assert largest_gain(rate, steps=300, **OWN_ERROR, weight=0.1) >= 1e6
+    assert largest_gain(rate, **OWN_ERROR, weight=0.1) >= 1e6
 
 
 def test_the_average_returns_the_error_too() -> None:
