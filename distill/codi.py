@@ -1,6 +1,7 @@
 """Train an adapter on a frozen backbone, by CoDi or by a stage of its baselines: what `codi-export distill` runs."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from .trainer import Batch
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 SHOWN = 6  # pictures in a validation grid
 LISTS = {"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)}  # timesteps, until chosen
+Load = Callable[[Path, str, pictures.Reading], list[pictures.Picture]]
 HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 
@@ -72,15 +74,16 @@ class CodiJob:
     """The adapter is trained, in full mode the U-Net with it; the target network is the average of what is trained.
 
     Raises CodiError (bad-option) for an objective without the teacher that it needs, (bad-model) for a teacher or a
-    start that does not fit.
+    start that does not fit. `load` reads the pictures; one that remembers saves many jobs in one process the time.
     """
 
     def __init__(
-        self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
+        self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path,
+        load: Load = pictures.load,
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
         self.makers = conditions.makers(task.name)
-        photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
+        photos, scenes = (load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
         self.photos, held_photos = pictures.split(photos, data.held_out_photos)
         self.scenes, held_scenes = pictures.split(scenes, data.held_out_scenes)
         self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
@@ -161,6 +164,11 @@ class CodiJob:
         grid = [torch.cat(list(row[:SHOWN]), dim=2) for row in (*rows, data)]
         save_picture(torch.cat(grid, dim=1), picture)
         return scores
+
+    def hold_out(self, held_out: list[pictures.Picture], side: int) -> None:
+        """Validate on the central `side` x `side` pixels of these, in place of a part of the training data."""
+        self.data = replace(self.data, validation_crop=side)
+        self.held_out = pictures.to_validate(held_out, side)
 
     def originals(self) -> pictures.Pixels:
         """What is validated against: the held-out pictures' centres, uint8 [B, side, side, 3]."""
