@@ -20,9 +20,9 @@ from .config import DataConfig
 from .data import pictures
 from .step import CodiConfig
 
-# Few-step quality depends on the list as much as on the loss, and no list is best for every arm: an adapter of few steps
-# wants to end where some signal shows (low), an `sr` adapter, whose condition says nearly all, starts and stays at the
-# noisy end (noisy), and DDIM's own choice is even. So lists are named, and an arm is judged at more than one.
+# Few-step quality depends on the list as much as on the loss, and no list is best for every arm. Most adapters want to
+# end where some signal shows (plain numbers); `mini`'s for `sr`, whose condition says nearly all, stays at the noisy end
+# (noisy); DDIM is at home on even ones. So lists have names, and an arm is judged at more than one.
 LISTS: dict[str, tuple[int, ...]] = {
     "1": (999,),
     "2": (999, 239),
@@ -146,7 +146,7 @@ def with_stages(names: list[str]) -> list[str]:
 
 
 def job(arm: Arm, seed: int, data: Path, model: Path | str, first: Path | None = None) -> CodiJob:
-    """What `trainer.train` trains; `first` is the folder that the arm before it left. `seed` decides the new weights."""
+    """What `trainer.train` trains; `seed` decides the new weights. `first` is the folder that the arm before it left."""
     adapter, method = arm.adapter, arm.method
     if first and get(arm.after).adapter.mode == "backbone":
         model = first
@@ -154,4 +154,3 @@ def job(arm: Arm, seed: int, data: Path, model: Path | str, first: Path | None =
         adapter, method = replace(adapter, start=str(first)), replace(method, teacher=str(first))
     torch.manual_seed(seed)
     return CodiJob(arm.task, adapter, method, arm.data, data, zoo.folder(str(model)), load)
-

@@ -78,7 +78,13 @@ class CodiJob:
     """
 
     def __init__(
-        self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path,
+        self,
+        task: TaskSpec,
+        config: AdapterConfig,
+        method: CodiConfig,
+        data: DataConfig,
+        folder: Path,
+        model: Path,
         load: Load = pictures.load,
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
@@ -198,9 +204,7 @@ class CodiJob:
         captioned = self.config.drop_caption < 0.5
         captions = [p.caption if captioned else self.task.prompt for p in self.held_out[: len(seen)]]
         prompt = self.prompt(captions).to(device)
-        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt[:1])
-        for piece in (pieces.condition, pieces.step, pieces.decode):
-            piece.to(device)
+        pieces = self.pieces(module, (height, width), prompt[:1], facts)
         plan = schedule.make(
             schedule.timesteps(steps, facts)[0],
             self.backbone.alphas.tolist(),
@@ -213,6 +217,13 @@ class CodiJob:
         sampler = registry.get("samplers", objectives.sampler(self.method))
         image, noise, mask = seen[..., :3].to(device), noise.to(device), seen[..., 3:].to(device)
         return fuse.run(pieces, plan, sampler, image, noise, mask if self.task.mask else None, prompt)[1].cpu()
+
+    def pieces(self, module: Adapted, size: tuple[int, int], prompt: Tensor, facts: AdapterSpec) -> fuse.Pieces:
+        """What is exported, for conditions of `size` (height, width) pixels and a prompt [1, T, D]."""
+        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, size, prompt)
+        for piece in (pieces.condition, pieces.step, pieces.decode):
+            piece.to(next(module.parameters()).device)
+        return pieces
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""

@@ -20,5 +20,4 @@ EXPERIMENT = Experiment(
         for task in TASKS
         for arm, lists in LISTS.items()
     ),
-    metrics=("perceptual", "psnr_db"),
 )
