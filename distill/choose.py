@@ -14,7 +14,8 @@ from torch import Tensor
 
 from codi_export.spec import AdapterSpec
 
-from .codi import Adapted, CodiJob
+from .adapted import Adapted
+from .codi import CodiJob
 from .data.pictures import Pixels
 from .data.tensors import to_pixels
 from .judges import HedVgg, perceptual_features

@@ -15,11 +15,13 @@ from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.spec import to_json
 
-from . import candidates, codi, config, flags, pretrain, run, table
+from . import candidates, config, experiments, flags, pretrain, run, table, trials
 from . import choose as choices
 from . import dry_run as dry
 from . import evaluate as evaluation
+from . import experiment as experiment_runs
 from . import page as pages
+from .adapted import Adapted
 from .autoencoder import AutoencoderConfig, AutoencoderJob
 from .config import DataConfig, TrainConfig
 from .data import pictures
@@ -147,7 +149,7 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
     """Choose ADAPTER's timesteps and back-projection weight on the validation slice, and write them into it."""
     job = run.codi_job(task, model, data, config.read(config_file or run.CONFIGS / f"mini-{task}.toml"))
     trained = adapter.load(folder)
-    facts, rows = choices.choose(job, codi.Adapted(trained.net, trained.unet(job.backbone)))
+    facts, rows = choices.choose(job, Adapted(trained.net, trained.unet(job.backbone)))
     for row in rows:
         click.echo(json.dumps(row))
     (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
@@ -164,6 +166,44 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
 def page(folder: Path, output: Path | None) -> None:
     """Draw a run folder's curves, warnings and grids as one HTML page; works while the run goes on."""
     click.echo(f"page: {pages.make(folder, output)}")
+
+
+@main.command()
+@click.option("--data", required=True, type=FOLDER)
+@click.option("--model", default="mini", show_default=True, metavar="DIR|NAME")
+@click.option("-o", "--output", required=True, type=FOLDER, help="Trials are kept here too; run again to go on.")
+@click.option("--seeds", default="0,1,2", show_default=True, help="One training of every arm for each.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes, a thread each.")
+@click.option("--steps-budget", type=click.IntRange(min=2), default=500, show_default=True, help="Of every arm.")
+@click.option("--pictures", type=click.IntRange(min=1), default=200, show_default=True, help="Judged at most.")
+@click.option("--report", is_flag=True, help="Train nothing: report what is finished.")
+@click.argument("name", metavar="NAME|all")
+def experiment(
+    data: Path,
+    model: str,
+    output: Path,
+    seeds: str,
+    jobs: int,
+    steps_budget: int,
+    pictures: int,
+    report: bool,
+    name: str,
+) -> None:
+    """Train the arms of an experiment and write NAME.json, NAME.md and NAME.png: `distill/experiments`."""
+    chosen = experiments.names() if name == "all" else [name]
+    plan = trials.Plan(data, model, output.resolve(), steps_budget, pictures=pictures)
+    numbers = _numbers(seeds)
+    if not report:
+        experiment_runs.run(chosen, plan, numbers, jobs)
+    for page in experiment_runs.report(chosen, plan, numbers):
+        click.echo(f"report: {page}")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CodiError(ErrorCode.BAD_OPTION, f"--seeds '{text}': expected numbers, such as 0,1,2") from None
 
 
 @click.command()

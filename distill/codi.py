@@ -1,24 +1,23 @@
 """Train an adapter on a frozen backbone, by CoDi or by a stage of its baselines: what `codi-export distill` runs."""
 
-import copy
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export import registry, schedule
-from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter, fuse, lora, t2i
 from codi_export.model import backbone as bb
-from codi_export.model.denoiser import Denoiser, Net, tables
+from codi_export.model import fuse
+from codi_export.model.denoiser import Denoiser, tables
 from codi_export.spec import AdapterSpec, TaskSpec
 
-from . import diagnostics, distances, objectives, stages
+from . import adapted, diagnostics, distances, objectives, stages
+from .adapted import Adapted, AdapterConfig
 from .config import DataConfig, settings
 from .data import conditions, crops, pictures
 from .data.tensors import centre, save_picture, to_signed, to_unit
@@ -29,66 +28,37 @@ from .trainer import Batch
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 SHOWN = 6  # pictures in a validation grid
 LISTS = {"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)}  # timesteps, until chosen
+Load = Callable[[Path, str, pictures.Reading], list[pictures.Picture]]
 HELD_OUT = 12  # scenes to validate on, where there are no photos
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterConfig:
-    """What is trained: the adapter (`pe`), with a `lora_rank` also low-rank changes to the U-Net; the adapter and the
-    U-Net (`full`); or the U-Net alone, without adapter or condition (`backbone`). `start` is the folder of an adapter
-    to go on from.
-
-    `kind`, `condition`, `width`, `trunk`, `reads` and `attention` are the adapter's shape (`model.adapter.new`,
-    `model.t2i`); `degraded` is the share of samples whose condition is made the second way where a task has two (`sr`:
-    the second-order degradation, in place of plain bicubic); `drop_caption` how often the prompt is empty. Validation
-    samples in `validate_steps`; builds with the adapter make pictures of `image_size` pixels unless told otherwise (0:
-    the backbone's size).
-    """
-
-    mode: Literal["pe", "full", "backbone"] = "pe"
-    start: str = ""
-    kind: Literal["controlnet", "t2i"] = "controlnet"
-    lora_rank: int = 0
-    condition: Literal["pixels", "unshuffled"] = "unshuffled"
-    width: int = 64
-    trunk: int = 0
-    reads: bool = False
-    attention: bool = True
-    degraded: float = 0.5
-    drop_caption: float = 0.5
-    validate_steps: int = 2
-    image_size: int = 0
-
-
-class Adapted(nn.Module):
-    """What is trained: the adapter, and with it the U-Net (full mode) or low-rank changes to it; or the U-Net alone."""
-
-    def __init__(self, net: Net | None, unet: UNet2DConditionModel | None = None) -> None:
-        super().__init__()
-        self.net = net
-        self.unet = unet
 
 
 class CodiJob:
     """The adapter is trained, in full mode the U-Net with it; the target network is the average of what is trained.
 
     Raises CodiError (bad-option) for an objective without the teacher that it needs, (bad-model) for a teacher or a
-    start that does not fit.
+    start that does not fit. `load` reads the pictures; one that remembers saves many jobs in one process the time.
     """
 
     def __init__(
-        self, task: TaskSpec, config: AdapterConfig, method: CodiConfig, data: DataConfig, folder: Path, model: Path
+        self,
+        task: TaskSpec,
+        config: AdapterConfig,
+        method: CodiConfig,
+        data: DataConfig,
+        folder: Path,
+        model: Path,
+        load: Load = pictures.load,
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
         self.makers = conditions.makers(task.name)
-        photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
+        photos, scenes = (load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
         self.photos, held_photos = pictures.split(photos, data.held_out_photos)
         self.scenes, held_scenes = pictures.split(scenes, data.held_out_scenes)
         self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
         self.backbone = bb.load(model)
         self.text = bb.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
-        self.module = self._new().train()
+        self.module = adapted.new(config, self.backbone, task.condition_channels).train()
         stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")
         self.teacher = stages.teacher(method.teacher, self.backbone, self.facts())
         self.target = Ema(self.module, lambda _: method.target_decay)
@@ -119,7 +89,8 @@ class CodiJob:
         with torch.no_grad():
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["seen"])
-        prompt, empty = self.text.embed(batch["tokens"]), self.prompt([""] * len(x)).to(rng.device)
+        prompt = self.text.embed(batch["tokens"])
+        empty = self.prompt([""]).to(rng.device).expand_as(prompt)
         sample = Sample(x, batch["image"], condition, prompt, empty)
         target = self._denoiser(self.target.average.to(rng.device))
         models = Models(self._denoiser(module), target, self.teacher.to(rng.device), self.distance)
@@ -173,6 +144,11 @@ class CodiJob:
         save_picture(torch.cat(grid, dim=1), picture)
         return scores
 
+    def hold_out(self, held_out: list[pictures.Picture], side: int) -> None:
+        """Validate on the central `side` x `side` pixels of these, in place of a part of the training data."""
+        self.data = replace(self.data, validation_crop=side)
+        self.held_out = pictures.to_validate(held_out, side)
+
     def originals(self) -> pictures.Pixels:
         """What is validated against: the held-out pictures' centres, uint8 [B, side, side, 3]."""
         return np.stack([centre(p.pixels, self.data.validation_crop) for p in self.held_out])
@@ -201,9 +177,7 @@ class CodiJob:
         captioned = self.config.drop_caption < 0.5
         captions = [p.caption if captioned else self.task.prompt for p in self.held_out[: len(seen)]]
         prompt = self.prompt(captions).to(device)
-        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, (height, width), prompt[:1])
-        for piece in (pieces.condition, pieces.step, pieces.decode):
-            piece.to(device)
+        pieces = self.pieces(module, (height, width), prompt[:1], facts)
         plan = schedule.make(
             schedule.timesteps(steps, facts)[0],
             self.backbone.alphas.tolist(),
@@ -216,6 +190,13 @@ class CodiJob:
         sampler = registry.get("samplers", objectives.sampler(self.method))
         image, noise, mask = seen[..., :3].to(device), noise.to(device), seen[..., 3:].to(device)
         return fuse.run(pieces, plan, sampler, image, noise, mask if self.task.mask else None, prompt)[1].cpu()
+
+    def pieces(self, module: Adapted, size: tuple[int, int], prompt: Tensor, facts: AdapterSpec) -> fuse.Pieces:
+        """What is exported, for conditions of `size` (height, width) pixels and a prompt [1, T, D]."""
+        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, size, prompt)
+        for piece in (pieces.condition, pieces.step, pieces.decode):
+            piece.to(next(module.parameters()).device)
+        return pieces
 
     def facts(self) -> AdapterSpec:
         """What the adapter will say of itself."""
@@ -237,43 +218,8 @@ class CodiJob:
         return replace(facts, timesteps={n: schedule.grid_timesteps(int(n), facts) for n in LISTS})
 
     def save(self, average: Adapted, folder: Path) -> None:
-        """Write the adapter with its facts, and beside it what became of the U-Net; without an adapter, a backbone."""
-        if average.net is not None:
-            adapter.save(average.net, self.facts(), folder)
-        if average.unet is None:
-            return
-        match self.config.mode:
-            case "backbone":
-                stages.save_backbone(average.unet, self.backbone, folder)
-            case "full":
-                copy.deepcopy(average.unet).half().save_pretrained(folder / "unet")
-            case "pe":
-                lora.save(average.unet, folder)
-
-    def _new(self) -> Adapted:
-        config = self.config
-        net = None if config.mode == "backbone" else self._new_adapter()
-        module = Adapted(net, self._own_unet())
-        if config.start:
-            stages.begin(module.net, module.unet, config.start, self.backbone)
-        return module
-
-    def _new_adapter(self) -> Net:
-        seen, config = self.task.condition_channels, self.config
-        if config.kind == "t2i":
-            if config.condition != "pixels":
-                raise CodiError(
-                    ErrorCode.BAD_OPTION, f"a T2I-Adapter reads the condition 'pixels', not '{config.condition}'"
-                )
-            return t2i.new(self.backbone, seen)
-        shape = config.condition, config.width, config.trunk, config.attention, seen, config.reads
-        return adapter.new(self.backbone, *shape)
-
-    def _own_unet(self) -> UNet2DConditionModel | None:
-        unet = copy.deepcopy(self.backbone.unet)
-        if self.config.mode != "pe":
-            return unet.requires_grad_(True)
-        return lora.add(unet, self.config.lora_rank) if self.config.lora_rank else None
+        """Write what was trained (`adapted.save`)."""
+        adapted.save(average, self.config, self.facts(), self.backbone, folder)
 
     def _denoiser(self, module: Adapted) -> Denoiser:
         device = next(module.parameters()).device

@@ -10,7 +10,8 @@ from codi_export import registry, zoo
 from codi_export.errors import CodiError, ErrorCode
 
 from . import config
-from .codi import AdapterConfig, CodiJob
+from .adapted import AdapterConfig
+from .codi import CodiJob
 from .config import DataConfig, Tables, TrainConfig
 from .step import CodiConfig, advice
 from .trainer import train

@@ -2,7 +2,7 @@
 
 Super-resolution wants many layers between the small photo's pixels and the finest detail, and a ControlNet has two. The
 blocks are EDSR's (arXiv 1707.02921, figure 2). They run once per picture, whatever the number of steps. Where the
-prompt matters, each block is followed by attention to its words.
+prompt matters, each block is followed by a layer that the prompt modulates.
 """
 
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ class Trunk(nn.Module):
         for index, block in enumerate(self.blocks):
             deeper = block(deeper)
             if self.readers:
-                deeper = deeper + self.readers[index](deeper, prompt)
+                deeper = self.readers[index](deeper, prompt)
         embedding: Tensor = self.conv_out(seen + deeper)
         return embedding
 
@@ -53,30 +53,26 @@ class Block(nn.Module):
 
 
 class Reader(nn.Module):
-    """Attention from places [B, C, h, w] to words [B, T, D]; says nothing until it is trained."""
+    """Scales and shifts channels [B, C, h, w] by what words [B, T, D] say; does nothing until it is trained.
 
-    HEADS = 4
+    FiLM (arXiv 1709.07871). What the words say is a mean of them for each of PICKS learnt weightings, so that one may
+    look for colours and another for things.
+    """
+
+    PICKS = 4
 
     def __init__(self, width: int, prompt_width: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(self.HEADS, width)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(prompt_width, width, bias=False)
-        self.value = nn.Linear(prompt_width, width, bias=False)
-        self.out = nn.Linear(width, width)
+        self.pick = nn.Linear(prompt_width, self.PICKS, bias=False)
+        self.out = nn.Linear(self.PICKS * prompt_width, 2 * width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, places: Tensor, words: Tensor) -> Tensor:
-        queries = self.query(self.norm(places).flatten(2).transpose(1, 2))
-        query, key, value = (self._split(rows) for rows in (queries, self.key(words), self.value(words)))
-        read = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        answer: Tensor = self.out(read).transpose(1, 2).reshape(places.shape)
-        return answer
-
-    def _split(self, rows: Tensor) -> Tensor:
-        """[B, N, C] -> [B, heads, N, C / heads]."""
-        return rows.reshape(*rows.shape[:2], self.HEADS, -1).transpose(1, 2)
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        picked = self.pick(words).softmax(dim=1).transpose(1, 2) @ words
+        scale, shift = self.out(picked.flatten(1))[:, :, None, None].chunk(2, dim=1)
+        read: Tensor = x + scale * x + shift
+        return read
 
 
 def deepen(net: ControlNetModel, blocks: int, reads: bool) -> ControlNetModel:

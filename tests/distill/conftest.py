@@ -38,7 +38,8 @@ def write_shard(shard: Path, files: dict[str, bytes], mode: Literal["w", "w:gz"]
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`photos/train`, ten photos with captions and one broken file, and `scenes/train-0000.tar`, six scenes."""
+    """`photos/train`, ten photos with captions and one broken file; `scenes/train-0000.tar`, six scenes; and
+    `photos/eval`, two photos for judging."""
     root = tmp_path_factory.mktemp("pack")
     photos = root / "photos" / "train"
     photos.mkdir(parents=True)
@@ -47,6 +48,10 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (photos / "broken.jpg").write_bytes(b"not a picture")
     rows = [{"file": f"{seed}.png", "caption": f"a photo of thing {seed}"} for seed in range(10)]
     (photos / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    kept = root / "photos" / "eval"
+    kept.mkdir()
+    for seed in range(2):
+        picture(50 + seed, 180, 200).save(kept / f"{seed}.png")
     (root / "scenes").mkdir()
     scenes = {}
     for seed in range(6):

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from codi_export import registry
-from distill.codi import Adapted, AdapterConfig, CodiJob
+from distill.adapted import Adapted, AdapterConfig
+from distill.codi import CodiJob
 from distill.config import DataConfig, TrainConfig
 from distill.step import CodiConfig, Draw, draw
 from distill.trainer import Batch, train

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from codi_export import registry
 from distill import choose
-from distill.codi import AdapterConfig, CodiJob
+from distill.adapted import AdapterConfig
+from distill.codi import CodiJob
 from distill.config import DataConfig
 from distill.step import CodiConfig
 

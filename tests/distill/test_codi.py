@@ -16,7 +16,8 @@ from codi_export.model import adapter
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
 from distill import activations, objectives
-from distill.codi import AdapterConfig, CodiJob
+from distill.adapted import AdapterConfig
+from distill.codi import CodiJob
 from distill.config import DataConfig, TrainConfig, record
 from distill.step import CodiConfig, Models
 from distill.trainer import train

@@ -5,8 +5,8 @@ import pytest
 
 from codi_export.errors import CodiError
 from distill import config
+from distill.adapted import AdapterConfig
 from distill.autoencoder import AutoencoderConfig
-from distill.codi import AdapterConfig
 from distill.config import DataConfig, TrainConfig
 from distill.pretrain import BackboneConfig
 from distill.run import CONFIGS

@@ -13,7 +13,8 @@ from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import adapter, lora
 from distill import stages
-from distill.codi import AdapterConfig, CodiJob
+from distill.adapted import AdapterConfig
+from distill.codi import CodiJob
 from distill.config import DataConfig, record
 from distill.step import CodiConfig
 

@@ -72,7 +72,7 @@ def test_constraints_cover_what_is_installed_by_default(root: Path) -> None:
     extras = config["options.extras_require"]
     lists = [
         config["options"]["install_requires"],
-        *(extras[name] for name in ("export", "distill", "flax", "metrics", "dev")),
+        *(extras[name] for name in ("export", "distill", "flax", "metrics", "plots", "dev")),
     ]
     wanted = {re.split(r"[<>=]", line)[0] for text in lists for line in text.split() if "[" not in line}
     pinned = {line.split("==")[0] for line in (root / "constraints.txt").read_text().splitlines() if "==" in line[:40]}

@@ -1,0 +1,111 @@
+"""Findings as Markdown for people."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .arms import LISTS
+from .experiments import Entry
+from .findings import Findings, Row, Verdict, finished, seconds
+from .judges import KID_NAME, PERCEPTUAL_NAME
+from .statistics import Estimate
+from .trials import Plan
+
+HEADINGS = {
+    "perceptual": "perceptual ↓", "psnr_db": "PSNR dB ↑", "chroma": "chroma − data's", "clipped": "clipped − data's",
+}  # fmt: skip
+DIGITS = {"perceptual": 4, "psnr_db": 2, "chroma": 4, "clipped": 4}
+
+
+def page(findings: Findings, plan: Plan, speed: dict[str, Any] | None = None) -> str:
+    """The whole answer to one question."""
+    lists = dict.fromkeys(entry.list for entry in findings.experiment.entries)
+    parts = [
+        f"# {findings.experiment.question}",
+        _budget(plan),
+        _rows(findings),
+        "Comparisons, paired by seed and picture:",
+        _verdicts(findings.verdicts),
+        *([_speed(findings, speed)] if speed else []),
+        "Lists of timesteps: " + "; ".join(f"*{name}* {_timesteps(name)}" for name in lists) + ".",
+        _caption(findings),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _budget(plan: Plan) -> str:
+    return (
+        f"Each arm: {plan.steps} optimiser steps of {plan.batch_size} crops of 64 pixels on `{plan.model}`, two-stage "
+        "arms in halves. A small budget: it ranks methods under it, and says nothing of what they reach in the end."
+    )
+
+
+def _rows(findings: Findings) -> str:
+    metrics = findings.experiment.metrics
+    kid = any(row.kid is not None for row in findings.rows)
+    ratio = findings.experiment.reference
+    headings = ["arm", "list", "condition", *(HEADINGS[metric] for metric in metrics)]
+    headings += ["KID ×10³ ↓"] * kid + [f"{metrics[0]}, ratio to {ratio}"] * bool(ratio) + ["seeds", "training s"]
+
+    def cells(row: Row) -> Iterable[str]:
+        yield from (row.entry.arm, row.entry.list, row.condition)
+        yield from (_interval(row.figures[metric], DIGITS[metric]) for metric in metrics)
+        yield from ["–" if row.kid is None else f"{row.kid:.1f}"] * kid
+        yield from ["–" if row.ratio is None else f"{row.ratio:.3f}"] * bool(ratio)
+        yield str(row.figures[metrics[0]].seeds)
+        yield _seconds(findings, row.entry)
+
+    return _table(headings, map(cells, findings.rows))
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> str:
+    headings = ["", "than", "condition", "metric", "difference", "p", "Holm p", "verdict"]
+
+    def cells(verdict: Verdict) -> Iterable[str]:
+        one, other, metric = verdict.comparison
+        found = verdict.difference
+        yield from (str(one), str(other), verdict.condition, metric, _interval(found, DIGITS[metric], "+"))
+        yield from (f"{found.p:.4f}", f"{verdict.corrected:.4f}", verdict.word)
+
+    return _table(headings, map(cells, verdicts))
+
+
+def _speed(findings: Findings, speed: dict[str, Any]) -> str:
+    headings = ["arm", "trained parameters", "condition ms", "step ms", "decode ms", "2 steps ms", "4 steps ms"]
+    keys = ("condition", "step", "decode", "2 steps", "4 steps")
+
+    def cells(name: str) -> Iterable[str]:
+        counts = [one["parameters"] for trial, one in findings.scores.items() if trial.arm == name]
+        yield from (name, f"{counts[0]:,}" if counts else "–")
+        yield from (f"{speed['arms'][name][key]:.1f}" for key in keys)
+
+    threads = f"One picture in torch on {speed['processor']}, {speed['threads']} threads; medians, arms in turns:"
+    return threads + "\n\n" + _table(headings, map(cells, speed["arms"]))
+
+
+def _seconds(findings: Findings, entry: Entry) -> str:
+    spent = [seconds(findings.scores, entry.arm, seed) for seed in finished(findings.scores, entry.arm)]
+    return f"{sum(spent) / len(spent):.0f}"
+
+
+def _timesteps(name: str) -> str:
+    ts = LISTS[name]
+    return ", ".join(map(str, ts)) if len(ts) <= 8 else f"{ts[0]}, {ts[1]}, … {ts[-1]}"
+
+
+def _caption(findings: Findings) -> str:
+    missing = ", ".join(f"{trial.arm} seed {trial.seed}" for trial in findings.missing)
+    return (
+        f"Means and 95 % intervals over seeds and pictures. perceptual: {PERCEPTUAL_NAME}; KID: {KID_NAME}, for 200 "
+        "pictures or more. A verdict needs an interval of the difference without 0 and Holm's p below .05 over all "
+        "comparisons of this page; with one seed there is none, for another training may come out otherwise. "
+        f"Unfinished: {missing or 'nothing'}."
+    )
+
+
+def _interval(found: Estimate, digits: int, sign: str = "") -> str:
+    return f"{found.mean:{sign}.{digits}f} [{found.low:{sign}.{digits}f}, {found.high:{sign}.{digits}f}]"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
