@@ -88,6 +88,9 @@ class AutoencoderJob:
         """What is trained."""
         return [self.module]
 
+    def seek(self, step: int) -> None:
+        """All data is at hand."""
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1]."""
         side, count = crops.extent(self.data, size, rng)

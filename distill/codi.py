@@ -1,7 +1,6 @@
 """Train an adapter on a frozen backbone, by CoDi or by a stage of its baselines: what `codi-export distill` runs."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from codi_export.spec import AdapterSpec, TaskSpec
 from . import adapted, diagnostics, distances, objectives, stages
 from .adapted import Adapted, AdapterConfig
 from .config import DataConfig, settings
-from .data import conditions, crops, pictures
+from .data import conditions, crops, pictures, stream
 from .data.tensors import centre, save_picture, to_signed, to_unit
 from .ema import Ema
 from .step import CodiConfig, Draw, Models, Sample, Tables, draw
@@ -28,7 +27,6 @@ from .trainer import Batch
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 SHOWN = 6  # pictures in a validation grid
 LISTS = {"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)}  # timesteps, until chosen
-Load = Callable[[Path, str, pictures.Reading], list[pictures.Picture]]
 HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 
@@ -47,13 +45,12 @@ class CodiJob:
         data: DataConfig,
         folder: Path,
         model: Path,
-        load: Load = pictures.load,
+        load: stream.Load = pictures.load,
     ) -> None:
         self.task, self.config, self.method, self.data = task, config, method, data
         self.makers = conditions.makers(task.name)
-        photos, scenes = (load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
-        self.photos, held_photos = pictures.split(photos, data.held_out_photos)
-        self.scenes, held_scenes = pictures.split(scenes, data.held_out_scenes)
+        self.photos, held_photos = stream.pool(folder, data.photos, data, data.held_out_photos, load)
+        self.scenes, held_scenes = stream.pool(folder, data.scenes, data, data.held_out_scenes, load)
         self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
         self.backbone = bb.load(model)
         self.text = bb.load_text(model)
@@ -72,6 +69,12 @@ class CodiJob:
     def frozen(self) -> list[nn.Module]:
         """The models that are used as they are."""
         return [self.backbone.unet, self.backbone.vae, self.text.encoder]
+
+    def seek(self, step: int) -> None:
+        """Streams move on."""
+        for pool in (self.photos, self.scenes):
+            if isinstance(pool, stream.Stream):
+                pool.seek(step)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`image` [B, 3, side, side] in [-1, 1], `seen` [B, 3 or 4, side / scale, ...] in [0, 1], `tokens` [B, T]."""

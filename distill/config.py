@@ -22,9 +22,9 @@ class DataConfig:
     A batch is cut at one side of `crops` (pixels), drawn with the chances `shares`; it holds as many pixels at every
     side, so most steps see many small crops and some see the extent at which the network will be used. `exclude` are
     globs of picture names to leave out, for licences that are not wanted. `image`, `condition` and `caption` name the
-    members of a sample in the shards; `turns` allows quarter turns; validation looks
-    at the central `validation_crop` pixels of held-out pictures. With `cache = "disk"` a picture is decoded each
-    time that it is drawn; the batches are the same.
+    members of a sample in the shards; `turns` allows quarter turns; validation looks at the central `validation_crop`
+    pixels of held-out pictures. With `cache = "disk"` a picture is decoded each time that it is drawn; the batches are
+    the same. Of shards on a server `stream_shards` are at hand, and every `stream_steps` steps the next one comes.
     """
 
     photos: str = "photos/train"
@@ -42,6 +42,8 @@ class DataConfig:
     turns: bool = True
     validation_crop: int = 176
     cache: Literal["memory", "disk"] = "memory"
+    stream_shards: int = 4
+    stream_steps: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ class Job(Protocol[M]):
         """The modules that the loss's gradient flows through, trained or not."""
         ...
 
+    def seek(self, step: int) -> None:
+        """Called before the batches of a step are made (streamed data moves on here)."""
+        ...
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` samples, on the CPU."""
         ...
@@ -239,7 +243,7 @@ class Run(Generic[M]):
         if state is None:
             return 0, 0.0
         for name, value in self._settings().items():
-            if state["settings"].get(name) != value:
+            if state["settings"].get(name, value) != value:  # an older run does not know the newest settings
                 raise CodiError(
                     ErrorCode.BAD_OPTION,
                     f"the run in {self.folder} has {name} = {state['settings'].get(name)!r}, not {value!r}",
@@ -273,6 +277,7 @@ def batches_from(job: Job[M], config: TrainConfig, process: int, start: int) -> 
 
     def make(step: int) -> list[Batch]:
         rng = np.random.default_rng(_seed(config.seed, step, process, 0))
+        job.seek(step)
         return [job.batch(rng, config.batch_size) for _ in range(config.accumulate)]
 
     with ThreadPoolExecutor(1) as pool:

@@ -17,7 +17,9 @@ def extent(data: DataConfig, size: int, rng: np.random.Generator) -> tuple[int, 
     return side, max(1, size * data.crops[0] ** 2 // side**2)
 
 
-def choose(photos: list[Picture], scenes: list[Picture], photo_share: float, rng: np.random.Generator) -> Picture:
+def choose(
+    photos: Sequence[Picture], scenes: Sequence[Picture], photo_share: float, rng: np.random.Generator
+) -> Picture:
     """A photo with probability `photo_share`, else a scene; decoded. Raises CodiError (bad-data) if there is none."""
     kind, pool = ("photos", photos) if rng.random() < photo_share else ("scenes", scenes)
     if not pool:

@@ -112,6 +112,8 @@ def _sources(data: Path, pattern: str) -> list[Path]:
     sources = here if pattern == "." else sorted(data.glob(pattern))
     if not sources:
         missing = f"nothing is called {data / pattern}" if here else f"no such folder: {data}"
+        if "://" in pattern:
+            missing = f"'{pattern}': addresses are streamed in `codi-export distill` alone, as http, https or file"
         raise CodiError(
             ErrorCode.BAD_DATA, missing, "give --data the folder that the config's patterns (photos, scenes) start from"
         )

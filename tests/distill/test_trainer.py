@@ -27,6 +27,9 @@ class Line:
     def gradient_path(self) -> list[nn.Module]:
         return [self.module]
 
+    def seek(self, step: int) -> None:
+        self.sought = step
+
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         x = torch.from_numpy(rng.standard_normal((size, 1), dtype=np.float32))
         return {"x": x, "y": 2 * x}
