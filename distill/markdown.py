@@ -1,6 +1,7 @@
 """Findings as Markdown for people."""
 
 from collections.abc import Iterable, Sequence
+from statistics import mean
 from typing import Any
 
 from .arms import LISTS
@@ -34,7 +35,7 @@ def page(findings: Findings, plan: Plan, speed: dict[str, Any] | None = None) ->
 
 def _budget(plan: Plan) -> str:
     return (
-        f"Each arm: {plan.steps} optimiser steps of {plan.batch_size} crops of 64 pixels on `{plan.model}`, two-stage "
+        f"Each arm: {plan.steps} optimiser steps of {plan.batch_size} crops of 48 pixels on `{plan.model}`, two-stage "
         "arms in halves. A small budget: it ranks methods under it, and says nothing of what they reach in the end."
     )
 
@@ -70,16 +71,20 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
 
 
 def _speed(findings: Findings, speed: dict[str, Any]) -> str:
-    headings = ["arm", "trained parameters", "condition ms", "step ms", "decode ms", "2 steps ms", "4 steps ms"]
     keys = ("condition", "step", "decode", "2 steps", "4 steps")
+    headings = ["arm", "trained parameters", "prior's error", *(f"{key} ms" for key in keys)]
 
     def cells(name: str) -> Iterable[str]:
-        counts = [one["parameters"] for trial, one in findings.scores.items() if trial.arm == name]
-        yield from (name, f"{counts[0]:,}" if counts else "–")
+        trained = [one for trial, one in findings.scores.items() if trial.arm == name]
+        yield from (name, f"{trained[0]['parameters']:,}" if trained else "–")
+        yield f"{mean(one['prior'] for one in trained):.3f}" if trained else "–"
         yield from (f"{speed['arms'][name][key]:.1f}" for key in keys)
 
-    threads = f"One picture in torch on {speed['processor']}, {speed['threads']} threads; medians, arms in turns:"
-    return threads + "\n\n" + _table(headings, map(cells, speed["arms"]))
+    caption = (
+        f"One picture in torch on {speed['processor']}, {speed['threads']} threads; medians, arms in turns. The "
+        "prior's error is that of the U-Net without the adapter, in v, on the pictures that are judged:"
+    )
+    return caption + "\n\n" + _table(headings, map(cells, speed["arms"]))
 
 
 def _seconds(findings: Findings, entry: Entry) -> str:

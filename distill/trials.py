@@ -112,6 +112,7 @@ def _train_and_score(plan: Plan, trial: Trial, folder: Path) -> dict[str, Any]:
         "seconds": {"training": trained, "judging": round(time.monotonic() - start, 1)},
         "pictures": [picture.name for picture in kept],
         "lists": lists,
+        "prior": scores.prior(job, average) if arm.lists else None,
     }
 
 

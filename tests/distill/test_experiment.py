@@ -1,6 +1,8 @@
 """From the command to the three files, on toys: two arms, two seeds, two steps."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,14 @@ from distill.trials import Plan, Trial
 
 SEEDS = (0, 1)
 ARMS = ("codi", "codi-ddim")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """All arms judged on few pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arms, "ARMS", {name: replace(arm, side=48) for name, arm in arms.ARMS.items()})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +48,7 @@ def test_every_figure_is_reported(plan: Plan) -> None:
     assert {(one["arm"], one["seed"]) for one in document["trials"]} == {(arm, seed) for arm in ARMS for seed in SEEDS}
     for one in document["trials"]:
         assert one["pictures"] == ["0.png", "1.png"] and one["parameters"] > 0 and one["seconds"]["training"] >= 0
+        assert one["prior"] == document["trials"][0]["prior"] > 0, "the U-Net is frozen"
         for figures in (figures for conditions in one["lists"].values() for figures in conditions.values()):
             assert figures["kid"] is None, "of two pictures it says nothing"
             assert all(len(figures[metric]) == 2 for metric in ("psnr_db", "perceptual", "chroma", "clipped"))
