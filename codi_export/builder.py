@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from safetensors.numpy import save
 
-from codi_export import bundle, parity, registry, zoo
+from codi_export import bundle, files, parity, registry, zoo
+from codi_export.facts import bundle_name, for_tasks
 from codi_export.graph import passes, store, text
 from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
+from codi_export.model import backbone as backbones
 from codi_export.model import reference
 from codi_export.model.backbone import load_text
 from codi_export.parity import Outcome
@@ -31,12 +33,12 @@ TOOLS = ("codi-export", "torch", "diffusers", "transformers", "onnx", "onnx-ir",
 
 
 def build(
-    task: str,
+    task: str | Sequence[str],
     steps: int | Sequence[int] = 2,
     output: str | PathLike[str] = "",
     *,
     model: str = "mini",
-    adapter: str = "",
+    adapter: str | Sequence[str] = (),
     sampler: str = "prev",
     precision: Precision = "fp32",
     height: int = 0,
@@ -49,70 +51,97 @@ def build(
 ) -> Manifest:
     """Build a bundle; the options of `codi-export build` under the same names. Raises CodiError.
 
-    `steps` may be several numbers: one graph each, over the same weights. `output` defaults to `{task}-{N}step`.
+    Several tasks and several numbers of steps give a graph for each pair, over the same weights. A finished bundle at
+    `output`, by default `{task}-{N}step`, gets them in addition. Each adapter goes to the task that it was trained for.
     """
-    spec = BuildSpec(
-        task=task,
-        steps=(steps,) if isinstance(steps, int) else tuple(steps),
-        model=model,
-        adapter=adapter,
-        sampler=sampler,
-        precision=precision,
-        height=height,
-        width=width,
-        batch_size=batch_size,
-        prompt=prompt,
-        text_input=text_input,
-        min_psnr=min_psnr,
+    numbers = (steps,) if isinstance(steps, int) else tuple(steps)
+    specs = for_tasks(
+        [task] if isinstance(task, str) else task,
+        [adapter] if isinstance(adapter, str) else adapter,
+        BuildSpec(
+            task="",
+            steps=numbers,
+            model=model,
+            sampler=sampler,
+            precision=precision,
+            height=height,
+            width=width,
+            batch_size=batch_size,
+            prompt=prompt,
+            text_input=text_input,
+            min_psnr=min_psnr,
+        ),
     )
-    return build_spec(spec, Path(output or spec.name), overwrite)
+    return build_specs(specs, Path(output or bundle_name(specs)), overwrite)
 
 
-def build_spec(
-    spec: BuildSpec, output: Path, overwrite: bool = False, progress: Progress = lambda *_: None
+def build_specs(
+    specs: Sequence[BuildSpec], output: Path, overwrite: bool = False, progress: Progress = lambda *_: None
 ) -> Manifest:
-    """Build what `spec` says; the folder `output` appears when every graph has passed its parity check.
+    """Build what `specs` say, of one backbone; `output` appears when every graph has passed its parity check.
 
     Raises CodiError (output-exists, unknown-name, bad-model, bad-option, parity, write-failed).
     """
-    stages = iter(range(3 + 2 * len(spec.steps)))
+    total = 1 + sum(1 + 2 * len(spec.steps) for spec in specs)
+    stages = iter(range(total + 1))
 
     def begin(stage: str) -> None:
-        progress(stage, next(stages), 2 + 2 * len(spec.steps))
+        progress(stage, next(stages), total)
 
+    before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
     with bundle.building(output, overwrite) as folder:
-        begin(f"loading {spec.model}")
-        recipe = prepare(spec)
-        pieces, trials = recipe.pieces(), _trials(recipe)
-        (folder / "graphs").mkdir()
-        (folder / "golden").mkdir()
-
-        begin("tracing")
-        exported = export(pieces, trials[0])
-        store.save_weights(exported.models, folder / "graphs", spec.task)
-        if recipe.text_input:
-            text.export_text(load_text(recipe.backbone.folder), folder)
-
-        graphs = []
-        for schedule in recipe.schedules:
-            name = f"{spec.task}-{len(schedule)}step"
-            begin(f"unrolling {name}")
-            model = unroll(exported, schedule, recipe.sampler, name)
-            passes.run(model)
-            store.save(model, folder / "graphs" / f"{name}.onnx")
-
-            begin(f"checking {name} against torch")
-            wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
-            found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
-            figures = parity.require(found, wanted, spec.min_psnr)
-            _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
-            graphs.append(_record(recipe, schedule, name, figures))
-
-        encoder = (text.GRAPH, text.TOKENIZER) if recipe.text_input else ("", "")
-        manifest = Manifest(spec, recipe.facts, tuple(graphs), _files(folder), _licences(recipe), _tools(), *encoder)
+        begin(f"loading {specs[0].model}")
+        backbone = backbones.load(zoo.folder(specs[0].model))
+        recipes = [prepare(spec, backbone) for spec in specs]
+        graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin)]
+        manifest = _manifest(folder, before, recipes, graphs)
         bundle.write_manifest(folder, manifest)
         begin("done")
     return manifest
+
+
+def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None]) -> Iterator[Graph]:
+    """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch."""
+    task, pieces, trials = recipe.task.name, recipe.pieces(), _trials(recipe)
+    for part in ("graphs", "golden"):
+        (folder / part).mkdir(exist_ok=True)
+
+    begin(f"tracing {task}")
+    exported = export(pieces, trials[0])
+    store.save_weights(exported.models, folder / "graphs", task)
+    if recipe.text_input and not (folder / text.GRAPH).is_file():
+        text.export_text(load_text(recipe.backbone.folder), folder)
+
+    for schedule, name in zip(recipe.schedules, recipe.spec.graphs, strict=True):
+        begin(f"unrolling {name}")
+        model = unroll(exported, schedule, recipe.sampler, name)
+        passes.run(model)
+        store.save(model, folder / "graphs" / f"{name}.onnx")
+
+        begin(f"checking {name} against torch")
+        wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
+        found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
+        figures = parity.require(found, wanted, recipe.spec.min_psnr)
+        _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
+        yield _record(recipe, schedule, name, figures, files.sha256(folder / "graphs" / f"{task}.safetensors"))
+
+
+def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], graphs: Sequence[Graph]) -> Manifest:
+    """What was there before, if anything, and what has come."""
+    adapters = {recipe.task.name: recipe.facts for recipe in recipes}
+    licences = {"backbone": files.licence(recipes[0].backbone.folder)}
+    licences |= {recipe.task.name: files.licence(recipe.adapter.folder) for recipe in recipes}
+    reads_text = (folder / text.GRAPH).is_file()
+    return Manifest(
+        builds=(*(before.builds if before else ()), *(recipe.spec for recipe in recipes)),
+        adapters=(before.adapters if before else {}) | adapters,
+        graphs=(*(before.graphs if before else ()), *graphs),
+        files=_files(folder),
+        licences=(before.licences if before else {}) | licences,
+        tools=_tools(),
+        text_encoder=text.GRAPH if reads_text else "",
+        tokenizer=text.TOKENIZER if reads_text else "",
+    )
 
 
 def _trials(recipe: Recipe) -> list[Inputs]:
@@ -158,7 +187,7 @@ def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:
     )  # it writes raw memory
 
 
-def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> Graph:
+def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity, adapter: str) -> Graph:
     return Graph(
         name=name,
         task=recipe.task.name,
@@ -172,6 +201,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
         latent_factor=recipe.backbone.latent_factor,
         golden=f"golden/{name}.safetensors",
         parity=figures,
+        adapter_sha256=adapter,
         warnings=recipe.warnings(len(schedule)),
     )
 
@@ -180,18 +210,6 @@ def _files(folder: Path) -> tuple[FileEntry, ...]:
     paths = [path for part in ("golden", "graphs") for path in sorted((folder / part).iterdir())]
     paths += folder.glob(text.TOKENIZER)
     return tuple(bundle.file_entry(folder, path.relative_to(folder).as_posix()) for path in paths)
-
-
-def _licences(recipe: Recipe) -> dict[str, str]:
-    return {"backbone": _licence(recipe.backbone.folder), "adapter": _licence(recipe.adapter.folder)}
-
-
-def _licence(folder: Path) -> str:
-    """What the folder's model card says in its `license:` line."""
-    card = folder / "README.md"
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    stated = (line.removeprefix("license:").strip() for line in lines if line.startswith("license:"))
-    return next(stated, "not stated")
 
 
 def _tools() -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,7 +55,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def file_entry(folder: Path, relative: str) -> FileEntry:
     """Size and SHA-256 of `folder/relative` as it is now."""
     path = files.inside(folder, relative)
-    return FileEntry(relative, path.stat().st_size, files.sha256(path))
+    layout = files.layout(path) if path.suffix == ".safetensors" else ""
+    return FileEntry(relative, path.stat().st_size, files.sha256(path), layout)
 
 
 def check(folder: Path, manifest: Manifest, how: How = "hash") -> None:
@@ -64,13 +67,15 @@ def check(folder: Path, manifest: Manifest, how: How = "hash") -> None:
 
 
 def check_file(folder: Path, entry: FileEntry, how: How = "hash") -> None:
-    """One file against its entry: presence and size, and its SHA-256 unless `how` is "size"."""
+    """One file against its entry: presence, size and layout, and its SHA-256 unless `how` is "size"."""
     path = files.inside(folder, entry.path)
     if not path.is_file():
         raise _changed(path, "is missing")
     size = path.stat().st_size
     if size != entry.bytes:
         raise _changed(path, f"has {size} bytes, expected {entry.bytes}")
+    if entry.layout and files.layout(path) != entry.layout:
+        raise _changed(path, "has another layout than the graphs read: its tensors lie elsewhere")
     if how == "hash" and files.sha256(path) != entry.sha256:
         raise _changed(path, "has changed since it was built (SHA-256 differs)")
 
@@ -93,47 +98,94 @@ def refuse_pickles(folder: Path) -> None:
 
 @contextlib.contextmanager
 def building(out: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `out` when the block ends with a manifest written, else it vanishes.
+    """Yield a folder to fill; it becomes `out` when the block ends with a manifest written, else it vanishes. It has
+    what a finished bundle at `out` has, but for the manifest, unless that is to be overwritten.
 
-    The folder is a hidden sibling of `out`, so a bundle that is being replaced stays whole until its successor is, and
-    what a killed build left is swept away by the next one. Raises CodiError (output-exists, write-failed).
+    The folder is a hidden sibling of `out`, so a bundle that is being replaced or added to stays whole until its
+    successor is, and what a killed build left is swept away by the next one. Raises CodiError (output-exists, also if
+    another process is building there; write-failed).
     """
     out = out.resolve()
-    folder = _begin(out, overwrite)
-    try:
-        with _disk_errors(out):
-            yield folder
-        with files.writing(out):
-            _publish(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder, _ = _siblings(out)
+    with _begin(out, overwrite):
+        try:
+            with _disk_errors(out):
+                yield folder
+            with files.writing(out):
+                _publish(folder, out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare_output(out: Path, overwrite: bool = False) -> None:
-    """May a build write to `out`? Raises CodiError (output-exists) if not. Only bundles are ever replaced."""
+def prepare_output(out: Path, overwrite: bool = False, graphs: Collection[str] = ()) -> Manifest | None:
+    """May a build write `graphs` to `out`? The manifest of the bundle that they are added to, if there is one.
+
+    Raises CodiError (output-exists) if not. Only bundles are ever replaced or added to.
+    """
     if not out.exists() or _is_empty(out) or _is_unfinished(out):
-        return
+        return None
     if not _is_ours(out):
         raise CodiError(
             ErrorCode.OUTPUT_EXISTS,
             f"{out} exists and is not a bundle",
             "choose another -o; --overwrite replaces bundles only",
         )
-    if not overwrite:
-        raise CodiError(ErrorCode.OUTPUT_EXISTS, f"{out} is a bundle already", "add --overwrite to replace it")
+    if overwrite:
+        return None
+    manifest = read_manifest(out)
+    if there := [graph.name for graph in manifest.graphs if graph.name in graphs]:
+        raise CodiError(
+            ErrorCode.OUTPUT_EXISTS,
+            f"{out} is a bundle that has {', '.join(there)} already",
+            "choose other --steps or another --task to add to it, or --overwrite to replace it",
+        )
+    return manifest
 
 
-def _begin(out: Path, overwrite: bool) -> Path:
+@contextlib.contextmanager
+def _begin(out: Path, overwrite: bool) -> Iterator[None]:
+    """Make the folder to fill, locked for as long as it is filled."""
     folder, replaced = _siblings(out)
-    with files.writing(out):
-        if replaced.exists() and not out.exists():  # killed between the two moves of _publish
-            replaced.rename(out)
-        prepare_output(out, overwrite)
-        for leftover in (folder, replaced):
-            _sweep(leftover)
-        folder.mkdir(parents=True)
-        (folder / MARKER).write_text(json.dumps({"output": out.name}) + "\n")
-    return folder
+    with contextlib.ExitStack() as stack:
+        with files.writing(out):
+            if folder.is_dir():
+                stack.enter_context(_locked(folder, out))
+            if replaced.exists() and not out.exists():  # killed between the two moves of _publish
+                replaced.rename(out)
+            added_to = prepare_output(out, overwrite)
+            for leftover in (folder, replaced):
+                _sweep(leftover)
+            folder.mkdir(parents=True)
+            stack.enter_context(_locked(folder, out))
+            (folder / MARKER).write_text(json.dumps({"output": out.name}) + "\n")
+            if added_to:
+                _copy_contents(out, folder)
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, out: Path) -> Iterator[None]:
+    """The system lets go of it when the process ends, however that happens."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CodiError(
+                ErrorCode.OUTPUT_EXISTS, f"another build is writing {out}", "wait for it, or choose another -o"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _copy_contents(source: Path, target: Path) -> None:
+    """Copied, not linked: what reads external tensors refuses files with several hard links."""
+    for path in source.iterdir():
+        if path.is_dir():
+            shutil.copytree(path, target / path.name)
+        elif path.name != MANIFEST:
+            shutil.copy2(path, target)
 
 
 def _publish(folder: Path, out: Path) -> None:

@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from codi_export.errors import CodiError, ErrorCode
 
@@ -31,13 +33,16 @@ def writing(path: Path) -> Iterator[None]:
         raise CodiError(ErrorCode.WRITE_FAILED, f"cannot write {path}: {reason}", hint) from error
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one move: a reader sees the old file or the new one. Raises CodiError (write-failed)."""
+def write(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Put `data`, whole or in blocks, at `path` in one move: a reader sees the old file or the new one.
+
+    Raises CodiError (write-failed).
+    """
     part = path.with_name(f".codi-{secrets.token_hex(4)}.part")  # same folder, so that the move is a rename
     try:
         with writing(path):
             with part.open("xb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
@@ -66,3 +71,29 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def layout(path: Path) -> str:
+    """Hexadecimal SHA-256 of a safetensors file's header: equal for files that may stand in for each other."""
+    return hashlib.sha256(_header(path)[8:]).hexdigest()
+
+
+def header(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """The bytes before a safetensors file's data; and by tensor `dtype`, `shape`, `data_offsets`."""
+    raw = _header(path)
+    return raw, {name: entry for name, entry in json.loads(raw[8:]).items() if name != "__metadata__"}
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        length = file.read(8)
+        whole = path.stat().st_size  # what a damaged file claims may be more
+        return length + file.read(min(int.from_bytes(length, "little"), whole))
+
+
+def licence(folder: Path) -> str:
+    """What the model card in `folder` says in its `license:` line."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    stated = (line.removeprefix("license:").strip() for line in lines if line.startswith("license:"))
+    return next(stated, "not stated")

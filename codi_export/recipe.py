@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 from codi_export import registry, zoo
 from codi_export import schedule as schedules
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import FACTS
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
 from codi_export.model import fuse
@@ -68,10 +69,14 @@ class Recipe:
         return self.spec.batch_size, *self.size, 3
 
     @property
-    def weight_bytes(self) -> int:
-        """What the tensors take in float32. A graph that needs no VAE encoder stores less."""
-        modules = self.backbone.unet, self.backbone.vae, self.adapter.net
-        return sum(4 * tensor.numel() for module in modules for tensor in module.parameters())
+    def backbone_bytes(self) -> int:
+        """What its tensors take in float32. A graph that needs no VAE encoder stores less."""
+        return _bytes(self.backbone.unet) + _bytes(self.backbone.vae)
+
+    @property
+    def adapter_bytes(self) -> int:
+        """Likewise."""
+        return _bytes(self.adapter.net)
 
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
@@ -83,18 +88,19 @@ class Recipe:
         doubts = [schedules.timesteps(steps, self.facts)[1]]
         if self.adapter.facts is None:
             doubts.append(
-                f"{self.adapter.folder} has no {adapters.FACTS}: a plain ControlNet, taken to be trained as CoDi's are"
+                f"{self.adapter.folder} has no {FACTS}: a plain ControlNet, taken to be trained as CoDi's are"
             )
         if self.sampler.name != self.facts.predictor:
             doubts.append(f"the adapter was trained for sampler '{self.facts.predictor}', not '{self.sampler.name}'")
         return tuple(doubt for doubt in doubts if doubt)
 
 
-def prepare(spec: BuildSpec) -> Recipe:
-    """Load what the options name. Raises CodiError (unknown-name, bad-model, bad-option) for the first misfit."""
+def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
+    """Load what the options name; `backbone` is theirs if it is loaded already. Raises CodiError (unknown-name,
+    bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
     sampler = registry.get("samplers", spec.sampler)
-    backbone = backbones.load(zoo.folder(spec.model))
+    backbone = backbone or backbones.load(zoo.folder(spec.model))
     adapter = adapters.load(_adapter_folder(spec))
     facts = adapter.facts or AdapterSpec(task=spec.task)
     _require_task(facts, spec, adapter.folder)
@@ -111,6 +117,10 @@ def prepare(spec: BuildSpec) -> Recipe:
         size=_size(spec, task, backbone, facts.image_size or backbone.image_size),
         prompt=backbones.embed(backbone.folder, [task.prompt if spec.prompt is None else spec.prompt]),
     )
+
+
+def _bytes(module: "nn.Module") -> int:
+    return sum(4 * tensor.numel() for tensor in module.parameters())
 
 
 def _adapter_folder(spec: BuildSpec) -> Path:

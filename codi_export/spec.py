@@ -131,9 +131,9 @@ class BuildSpec:
         )
 
     @property
-    def name(self) -> str:
-        """What the bundle is called unless the user says otherwise: sr-2step, sr-1-2-4step."""
-        return f"{self.task}-{'-'.join(map(str, self.steps))}step"
+    def graphs(self) -> tuple[str, ...]:
+        """What the graphs are called."""
+        return tuple(f"{self.task}-{n}step" for n in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ class Graph:
     """One task at one number of steps: an ONNX file and what a runtime must know to call it.
 
     `latent_factor` is output pixels per latent pixel; `golden` is a safetensors file with `image`, `noise`, `output`,
-    where `output` is the torch reference's.
+    where `output` is the torch reference's. Parity and golden are those of the adapter file with `adapter_sha256`;
+    after a swap they say nothing.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Graph:
     latent_factor: int
     golden: str
     parity: Parity
+    adapter_sha256: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -178,19 +180,24 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file of the bundle as it was written."""
+    """A file of the bundle as it was written. `layout`: of a safetensors file, the hash of its header; files of one
+    layout may stand in for each other."""
 
     path: str
     bytes: int
     sha256: str
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """codi.json: written last, so a folder without one is not a bundle."""
+    """codi.json: written last, so a folder without one is not a bundle.
 
-    build: BuildSpec
-    adapter: AdapterSpec
+    `builds`: the options of every build that added graphs, in order; `adapters` by task, and so are their licences.
+    """
+
+    builds: tuple[BuildSpec, ...]
+    adapters: dict[str, AdapterSpec]
     graphs: tuple[Graph, ...]
     files: tuple[FileEntry, ...]
     licences: dict[str, str] = field(default_factory=dict)
@@ -198,6 +205,11 @@ class Manifest:
     text_encoder: str = ""  # input_ids int64 [1, T] -> prompt_embeds [1, T, D], of a bundle that reads prompts
     tokenizer: str = ""
     schema: int = SCHEMA_VERSION
+
+    def swapped(self, graph: Graph) -> bool:
+        """Whether the task has another adapter now than when the graph was compared with torch."""
+        now = {entry.path: entry.sha256 for entry in self.files}.get(f"graphs/{graph.task}.safetensors", "")
+        return bool(graph.adapter_sha256) and now != graph.adapter_sha256
 
 
 def to_json(record: Any) -> Any:

@@ -11,6 +11,7 @@ import click
 import torch
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import FACTS
 from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.spec import to_json
@@ -152,7 +153,7 @@ def choose(task: str, model: str, data: Path, config_file: Path | None, folder: 
     facts, rows = choices.choose(job, Adapted(trained.net, trained.unet(job.backbone)))
     for row in rows:
         click.echo(json.dumps(row))
-    (folder / adapter.FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
+    (folder / FACTS).write_text(json.dumps(to_json(facts), indent=2) + "\n")
 
 
 @main.command()

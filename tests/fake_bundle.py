@@ -46,8 +46,8 @@ def write(
         _write_golden(folder, graph)
     paths = [path for graph in graphs for path in (graph.path, graph.golden)]
     manifest = Manifest(
-        build=BuildSpec(task=tasks[0], steps=steps, batch_size=batch),
-        adapter=AdapterSpec(task=tasks[0]),
+        builds=tuple(BuildSpec(task=task, steps=steps, batch_size=batch) for task in tasks),
+        adapters={task: AdapterSpec(task=task) for task in tasks},
         graphs=graphs,
         files=tuple(bundle.file_entry(folder, path) for path in ["graphs/fake.safetensors", *paths]),
         licences={"fake": "CC0-1.0"},

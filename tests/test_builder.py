@@ -52,7 +52,7 @@ def test_the_manifest_says_what_was_built(built: tuple[Path, Manifest]) -> None:
     assert (one.scale, one.latent_factor) == (4, 4)
     assert one.warnings == ()
     assert len(four.warnings) == 1
-    assert manifest.licences == {"backbone": "cc0-1.0", "adapter": "not stated"}
+    assert manifest.licences == {"backbone": "cc0-1.0", "sr": "not stated"}
     assert {"torch", "diffusers", "onnxruntime"} <= set(manifest.tools)
 
 
@@ -80,6 +80,29 @@ def test_pictures_of_a_batch_do_not_see_each_other(built: tuple[Path, Manifest])
     assert np.abs(session.run(image, noise).astype(int) - swapped[::-1]).max() <= 1
 
 
+def _shas(folder: Path) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in bundle.read_manifest(folder).files}
+
+
+def test_tasks_share_a_bundle_whether_they_come_together_or_one_by_one(tmp_path: Path) -> None:
+    model = tiny.backbone(tmp_path / "model", vae="tiny")
+    facts = (AdapterSpec("depth"), AdapterSpec("inpaint", condition="unshuffled"))
+    nets = {one.task: str(tiny.adapter(tmp_path / one.task, model, one)) for one in facts}
+    both, apart = tmp_path / "both", tmp_path / "apart"
+    codi_export.build(list(nets), 1, both, model=str(model), adapter=list(nets.values()))
+    codi_export.build("depth", 1, apart, model=str(model), adapter=nets["depth"])
+    alone = _shas(apart)
+    assert "graphs/encoder.safetensors" not in alone, "depth never encodes"
+    codi_export.build("inpaint", 1, apart, model=str(model), adapter=nets["inpaint"])
+
+    manifest = bundle.read_manifest(both)
+    assert manifest == bundle.read_manifest(apart)
+    assert [graph.name for graph in manifest.graphs] == ["depth-1step", "inpaint-1step"]
+    assert list(manifest.adapters) == [spec.task for spec in manifest.builds] == list(nets)
+    assert {path: _shas(both)[path] for path in alone} == alone, "a task is the same in company"
+    assert codi_export.load(both, task="depth").graph.name == "depth-1step"
+
+
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> BuildSpec:
     """A build whose tracing was done before."""
@@ -99,19 +122,19 @@ def test_a_graph_that_differs_is_not_kept(traced: BuildSpec, tmp_path: Path, mon
 
     monkeypatch.setattr(builder, "_run_graph", wrong)
     with pytest.raises(CodiError, match=r"x of step 1 is the first to, by 1\.0e-02") as raised:
-        builder.build_spec(traced, tmp_path / "out")
+        builder.build_specs([traced], tmp_path / "out")
     assert raised.value.code is ErrorCode.PARITY
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_limit_that_cannot_be_met(traced: BuildSpec, tmp_path: Path) -> None:
     with pytest.raises(CodiError, match="expected at least 190 dB"):
-        builder.build_spec(replace(traced, min_psnr=190), tmp_path / "out")
+        builder.build_specs([replace(traced, min_psnr=190)], tmp_path / "out")
 
 
 def test_stages_are_told_in_order(traced: BuildSpec, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    builder.build_spec(traced, tmp_path / "out", progress=lambda *stage: told.append(stage))
+    builder.build_specs([traced], tmp_path / "out", progress=lambda *stage: told.append(stage))
     assert [done for _, done, _ in told] == [0, 1, 2, 3, 4]
     assert {total for _, _, total in told} == {4}
     assert told[-1] == ("done", 4, 4)

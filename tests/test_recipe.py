@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter as adapters
+from codi_export.facts import FACTS
 from codi_export.recipe import Recipe, prepare
 from codi_export.spec import AdapterSpec, BuildSpec
 from tests import tiny
@@ -77,8 +77,8 @@ def test_an_adapter_of_another_backbone(tmp_path: Path) -> None:
 def test_what_an_adapter_was_trained_for_is_compared(tmp_path: Path) -> None:
     """Its own list of timesteps for 2 steps and no word on 1; trained with prev, built with ddim."""
     folder = Path(shutil.copytree(spec().adapter, tmp_path / "adapter"))
-    facts = json.loads((folder / adapters.FACTS).read_text())
-    (folder / adapters.FACTS).write_text(json.dumps({**facts, "timesteps": {"2": [999, 239]}}))
+    facts = json.loads((folder / FACTS).read_text())
+    (folder / FACTS).write_text(json.dumps({**facts, "timesteps": {"2": [999, 239]}}))
     one = prepare(replace(spec(), adapter=str(folder), sampler="ddim", steps=(1, 2)))
     assert [[step.t for step in schedule.steps] for schedule in one.schedules] == [[999], [999, 239]]
     assert one.warnings(2) == ("the adapter was trained for sampler 'prev', not 'ddim'",)

@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from codi_export import bundle
 from codi_export.cli import terminal
+from codi_export.facts import bundle_name, for_tasks
 from codi_export.spec import MAX_STEPS, BuildSpec, Graph, Manifest, Precision
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ COUNT = click.IntRange(min=1)
 
 
 @click.command(epilog="Example: codi-export build --task sr --steps 2 -o sr-2step")
-@click.option("--task", metavar="NAME", required=True, help="What it does: codi-export list tasks.")
+@click.option(
+    "--task",
+    "tasks",
+    metavar="NAME",
+    required=True,
+    multiple=True,
+    help="What it does: codi-export list tasks. Repeat it for several over the same backbone.",
+)
 @click.option(
     "--steps",
     metavar="N",
@@ -34,7 +42,13 @@ COUNT = click.IntRange(min=1)
 @click.option(
     "--model", metavar="DIR|NAME", default="mini", show_default=True, help="A diffusers folder or an embedded model."
 )
-@click.option("--adapter", metavar="DIR", default="", help="A ControlNet folder; the embedded model's own if left out.")
+@click.option(
+    "--adapter",
+    "adapters",
+    metavar="DIR",
+    multiple=True,
+    help="A ControlNet folder, one for each task; the embedded model's own if left out.",
+)
 @click.option(
     "--sampler",
     metavar="NAME",
@@ -61,10 +75,10 @@ COUNT = click.IntRange(min=1)
 @click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Default: {task}-{N}step.")
 @terminal.json_option
 def build(
-    task: str,
+    tasks: tuple[str, ...],
     steps: tuple[int, ...],
     model: str,
-    adapter: str,
+    adapters: tuple[str, ...],
     sampler: str,
     height: int | None,
     width: int | None,
@@ -80,11 +94,12 @@ def build(
 ) -> None:
     """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
     sizes = height or 0, width or 0
-    spec = BuildSpec(task, steps, model, adapter, sampler, precision, *sizes, batch_size, prompt, text_input, min_psnr)
-    target = output or Path(spec.name)
-    bundle.prepare_output(target, overwrite)  # before torch is imported: seconds
+    common = BuildSpec("", steps, model, "", sampler, precision, *sizes, batch_size, prompt, text_input, min_psnr)
+    specs = for_tasks(tasks, adapters, common)
+    target = output or Path(bundle_name(specs))
+    bundle.prepare_output(target, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
-    report, lines = _plan(spec) if dry_run else _build(spec, target, overwrite)
+    report, lines = _plan(specs) if dry_run else _build(specs, target, overwrite)
     if as_json:
         terminal.print_json({"bundle": str(target), **report})
     else:
@@ -94,12 +109,12 @@ def build(
 Report = tuple[dict[str, Any], list[str]]  # for machines, for people
 
 
-def _build(spec: BuildSpec, output: Path, overwrite: bool) -> Report:
-    from codi_export.builder import build_spec
+def _build(specs: Sequence[BuildSpec], output: Path, overwrite: bool) -> Report:
+    from codi_export.builder import build_specs
 
     start = time.perf_counter()
     with terminal.progress(f"build {output}") as draw:
-        manifest = build_spec(spec, output, overwrite, _stages(draw))
+        manifest = build_specs(specs, output, overwrite, _stages(draw))
     seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     size = sum(entry.bytes for entry in manifest.files)
     for graph in manifest.graphs:
@@ -110,21 +125,19 @@ def _build(spec: BuildSpec, output: Path, overwrite: bool) -> Report:
     return report, [*parity, f"{output}  {terminal.size(size)}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
 
 
-def _plan(spec: BuildSpec) -> Report:
+def _plan(specs: Sequence[BuildSpec]) -> Report:
     from codi_export.recipe import prepare
 
-    recipe = prepare(spec)
-    graphs = [_plan_json(recipe, index) for index in range(len(spec.steps))]
+    recipes = [prepare(spec) for spec in specs]
+    graphs = [_plan_json(recipe, index) for recipe in recipes for index in range(len(recipe.schedules))]
     for graph in graphs:
-        _warn(f"{graph['steps']} steps", graph["warnings"])
-    lines = [f"{graph['steps']} steps  {graph['sampler']} at t = {graph['timesteps']}" for graph in graphs]
-    inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
-    shapes = f"{inputs} -> {[*recipe.output_shape]}"
-    return {"bytes": recipe.weight_bytes, "graphs": graphs}, [
-        *lines,
-        shapes,
-        f"weights  {terminal.size(recipe.weight_bytes)}",
-    ]
+        _warn(f"{graph['task']}, {graph['steps']} steps", graph["warnings"])
+    lines = [f"{one['task']}  {one['steps']} steps  {one['sampler']} at t = {one['timesteps']}" for one in graphs]
+    for recipe in recipes:
+        inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
+        lines.append(f"{recipe.task.name}  {inputs} -> {[*recipe.output_shape]}")
+    size = recipes[0].backbone_bytes + sum(recipe.adapter_bytes for recipe in recipes)
+    return {"bytes": size, "graphs": graphs}, [*lines, f"weights  {terminal.size(size)}"]
 
 
 def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]:

@@ -19,15 +19,16 @@ def inspect(bundle: Path, as_json: bool) -> None:
     if as_json:
         terminal.print_json({**to_json(manifest), "bytes": total})
         return
-    click.echo(f"{bundle}: {terminal.size(total)}, model {manifest.build.model}")
+    click.echo(f"{bundle}: {terminal.size(total)}, model {manifest.builds[-1].model}")
     for graph in manifest.graphs:
-        _print_graph(graph)
+        _print_graph(graph, manifest.swapped(graph))
     _print_provenance(manifest)
 
 
-def _print_graph(graph: Graph) -> None:
+def _print_graph(graph: Graph, swapped: bool) -> None:
     timesteps = ", ".join(str(step.t) for step in graph.schedule.steps)
     parity = graph.parity
+    figures = f"{parity.image_psnr_db:.1f} dB, latents within {parity.latent_rms:.1e}, {parity.max_level} levels"
     rows = {
         "path": graph.path,
         "steps": f"{graph.steps}, at t = {timesteps}",
@@ -36,7 +37,7 @@ def _print_graph(graph: Graph) -> None:
         "inputs": "  ".join(_tensor(spec) for spec in graph.inputs),
         "outputs": "  ".join(_tensor(spec) for spec in graph.outputs),
         "scale": f"{graph.scale} output pixels per input pixel",
-        "parity": f"{parity.image_psnr_db:.1f} dB, latents within {parity.latent_rms:.1e}, {parity.max_level} levels",
+        "parity": "not measured with this adapter, which was swapped in" if swapped else figures,
         "warnings": "; ".join(graph.warnings) or "none",
     }
     _print_section(f"graph {graph.name}", rows)

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("codi_export.cli.run:run", "Pictures in, pictures out."),
     "verify": ("codi_export.cli.verify:verify", "Check a bundle: files, hashes, golden outputs."),
     "inspect": ("codi_export.cli.inspect_bundle:inspect", "What is in a bundle."),
+    "swap": ("codi_export.cli.swap:swap", "Put another adapter into a bundle."),
     "list": ("codi_export.cli.list:list_", "Tasks, samplers, backends and models that exist here."),
     "import-flax": ("codi_export.cli.import_flax:import_flax", "An adapter from a Flax checkpoint of fast-codi/CoDi."),
     "doctor": ("codi_export.cli.doctor:doctor", "What is installed, what is missing, how to get it."),

@@ -1,18 +1,23 @@
 """Graphs on disk: an ONNX file whose tensors lie in safetensors files beside it, found by offset and length.
 
 `backbone.safetensors` and `<task>.safetensors` hold the backbone's and the adapter's tensors as their own files have
-them, so that a file of the same layout can stand in for another. What is derived from them or from the build's options
-(the prompt's embedding, resize matrices) lies in `<graph>.safetensors`.
+them, so that a file of the same layout can stand in for another; `encoder.safetensors` the part of the VAE that only
+some tasks need. What is derived from them or from the build's options (the prompt's embedding, resize matrices) lies in
+`<graph>.safetensors`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx_ir as ir
 
+from codi_export import files
+from codi_export.errors import CodiError, ErrorCode
+
 WEIGHTS = ("unet.", "vae.", "adapter.")
+ENCODER = ("vae.encoder.", "vae.quant_conv.")
 INLINE = 256  # bytes: shapes and scalars stay in the graph, where shape inference reads them
 PAGE = 4096  # data starts at a multiple of it, whatever the header's text
 DTYPES = {
@@ -34,14 +39,23 @@ def is_weight(name: str) -> bool:
 
 
 def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
-    """Write the models' weights to `folder`, each once; the models then read them from there."""
+    """Have the models' weights in `folder`, each once; the models then read them from there.
+
+    Raises CodiError (bad-option) if a file of an earlier graph holds other weights than these.
+    """
     values = [value for model in models for name, value in model.graph.initializers.items() if is_weight(name)]
-    weights = {_name(value): _tensor(value) for value in values}
-    adapter = {name: tensor for name, tensor in weights.items() if name.startswith("adapter.")}
-    backbone = {name: tensor for name, tensor in weights.items() if name not in adapter}
-    stored = write(folder / "backbone.safetensors", backbone) | write(folder / f"{task}.safetensors", adapter)
+    weights: dict[str, Tensors] = {}
+    for value in values:
+        weights.setdefault(_file(_name(value), task), {})[_name(value)] = _tensor(value)
+    stored = {name: tensor for file, part in weights.items() for name, tensor in share(folder / file, part).items()}
     for value in values:
         value.const_value = stored[_name(value)]
+
+
+def _file(name: str, task: str) -> str:
+    if name.startswith("adapter."):
+        return f"{task}.safetensors"
+    return "encoder.safetensors" if name.startswith(ENCODER) else "backbone.safetensors"
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -67,31 +81,50 @@ def write(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
 
     Same names, shapes and types give the same header, byte for byte, so another adapter's data lie at the same offsets.
     """
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))  # keeps each aligned
-    header = _header(ordered)
-    offset, stored = len(header), dict[str, ir.TensorProtocol]()
     with path.open("xb") as file:
-        file.write(header)
-        for name, tensor in ordered:
-            file.write(tensor.tobytes())
-            stored[name] = ir.ExternalTensor(
-                path.name,
-                offset,
-                tensor.nbytes,
-                tensor.dtype,
-                shape=ir.Shape(tensor.shape.numpy()),
-                name=name,
-                base_dir=path.parent,
-            )
-            offset += tensor.nbytes
-    return stored
+        for block in _blocks(tensors):
+            file.write(block)
+    return _placed(path, tensors)
 
 
-def layout_hash(path: Path) -> str:
-    """Hexadecimal SHA-256 of a safetensors file's header: equal for files that may stand in for each other."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return hashlib.sha256(file.read(length)).hexdigest()
+def share(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
+    """As `write`; a file that is there already must be the same to the byte. Raises CodiError (bad-option)."""
+    if not path.exists():
+        return write(path, tensors)
+    digest = hashlib.sha256()
+    for block in _blocks(tensors):
+        digest.update(block)
+    if digest.hexdigest() != files.sha256(path):
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"the bundle's {path.name} holds other weights than this build brings",
+            "graphs of one bundle share one backbone, and those of a task one adapter: choose another -o. An adapter "
+            "with a U-Net of its own, or with changes to it, has a bundle to itself",
+        )
+    return _placed(path, tensors)
+
+
+def _blocks(tensors: Mapping[str, ir.TensorProtocol]) -> Iterator[bytes]:
+    """The bytes of a safetensors file with these."""
+    yield _header(_ordered(tensors))
+    for _, tensor in _ordered(tensors):
+        yield tensor.tobytes()
+
+
+def _placed(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
+    ordered = _ordered(tensors)
+    offset, placed = len(_header(ordered)), dict[str, ir.TensorProtocol]()
+    for name, tensor in ordered:
+        shape = ir.Shape(tensor.shape.numpy())
+        placed[name] = ir.ExternalTensor(
+            path.name, offset, tensor.nbytes, tensor.dtype, shape=shape, name=name, base_dir=path.parent
+        )
+        offset += tensor.nbytes
+    return placed
+
+
+def _ordered(tensors: Mapping[str, ir.TensorProtocol]) -> list[tuple[str, ir.TensorProtocol]]:
+    return sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))  # keeps each aligned
 
 
 def _header(ordered: list[tuple[str, ir.TensorProtocol]]) -> bytes:

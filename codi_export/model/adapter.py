@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import FACTS, read_facts
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone, load_part
 from codi_export.model.denoiser import Net
 from codi_export.model.trunk import deepen
-from codi_export.spec import AdapterSpec, from_json, to_json
+from codi_export.spec import AdapterSpec, to_json
 
-FACTS = "codi_adapter.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -102,17 +102,6 @@ def _controlnet_fit(net: Any, backbone: Backbone, facts: AdapterSpec) -> Fit:
     yield "prompt width", net.cross_attention_dim, unet.cross_attention_dim
     yield "condition channels", net.conditioning_channels, condition_channels(backbone, facts.condition, seen)
     yield "condition pixels per latent pixel", strides, factor if pixels else 1
-
-
-def read_facts(folder: Path) -> AdapterSpec | None:
-    """What the adapter says of its training, None where it says nothing."""
-    file = folder / FACTS
-    if not file.is_file():
-        return None
-    try:
-        return from_json(AdapterSpec, json.loads(file.read_text()))
-    except ValueError as error:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
 
 
 def save(net: Net, facts: AdapterSpec, folder: Path) -> None:

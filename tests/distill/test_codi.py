@@ -12,7 +12,7 @@ from torch.utils import checkpoint
 
 from codi_export import registry
 from codi_export.errors import CodiError
-from codi_export.model import adapter
+from codi_export.facts import read_facts
 from codi_export.recipe import prepare
 from codi_export.spec import BuildSpec
 from distill import activations, objectives
@@ -66,7 +66,7 @@ def test_training_resumes_to_the_same_bits_and_saves_a_plain_controlnet(
 
     job.save(resumed, tmp_path / "sr")
     assert ControlNetModel.from_pretrained(tmp_path / "sr").config.conditioning_channels == 3 * 16 + 4
-    facts = adapter.read_facts(tmp_path / "sr")
+    facts = read_facts(tmp_path / "sr")
     assert facts is not None and facts.task == "sr" and facts.timesteps["2"] == (999, 239)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import distill
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter
+from codi_export.facts import read_facts
 from distill import run
 from tests import tiny
 
@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, Any]] = {
 
 def test_one_call_trains_and_saves(pack: Path, toy_backbone: Path, tmp_path: Path) -> None:
     made = distill.train_adapter("sr", pack, tmp_path / "sr", str(toy_backbone), TABLES)
-    facts = adapter.read_facts(made)
+    facts = read_facts(made)
     assert facts is not None and facts.task == "sr"
     assert (tmp_path / "sr-run" / "state.pt").exists()
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter, lora
+from codi_export.facts import read_facts
+from codi_export.model import lora
 from distill import stages
 from distill.adapted import AdapterConfig
 from distill.codi import CodiJob
@@ -67,7 +68,7 @@ def test_finetune_first(new: Any, tmp_path: Path, objective: str) -> None:
     assert all(p.grad is None for p in second.teacher.parameters())
     assert all(p.grad is None for p in second.backbone.unet.parameters())
     second.save(second.module, tmp_path / "second")
-    facts = adapter.read_facts(tmp_path / "second")
+    facts = read_facts(tmp_path / "second")
     assert facts is not None and (facts.L, facts.gap) == (4, 250)
     assert facts.predictor == {"gd": "ddim", "cm": "prev"}[objective]
     assert facts.timesteps["4"] == (999, 749, 499, 249), "the usual list lies beside this grid"

@@ -9,7 +9,8 @@ import onnx_ir as ir
 import pytest
 import safetensors.numpy
 
-from codi_export import registry
+from codi_export import files, registry
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes, store
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import adapter as adapters
@@ -81,7 +82,7 @@ def test_equal_layouts_have_equal_hashes(tmp_path: Path) -> None:
     store.write(tmp_path / "ones", ones)
     store.write(tmp_path / "zeros", dict(reversed(zeros.items())))
     store.write(tmp_path / "other", {**ones, "c": ones["a"]})
-    hashes = [store.layout_hash(tmp_path / name) for name in ("ones", "zeros", "other")]
+    hashes = [files.layout(tmp_path / name) for name in ("ones", "zeros", "other")]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -91,6 +92,18 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
     store.write(tmp_path / "one.safetensors", tensors)
     with pytest.raises(FileExistsError):
         store.write(tmp_path / "one.safetensors", tensors)
+
+
+def test_a_file_is_shared_by_those_who_would_write_the_same(tmp_path: Path) -> None:
+    path, ones = tmp_path / "backbone.safetensors", {"unet.a": ir.tensor(np.ones(2, np.float32))}
+    places = [(t.location, t.offset, t.length) for _ in range(2) for t in store.share(path, ones).values()]  # type: ignore[attr-defined]
+    assert places[0] == places[1]
+    before = path.read_bytes()
+    for other in ({"unet.a": ir.tensor(np.zeros(2, np.float32))}, {"unet.b": ones["unet.a"]}):
+        with pytest.raises(CodiError, match=r"backbone\.safetensors holds other weights than this build") as raised:
+            store.share(path, other)
+        assert raised.value.code is ErrorCode.BAD_OPTION
+    assert path.read_bytes() == before
 
 
 def test_each_tensor_is_aligned(tmp_path: Path) -> None:
@@ -120,7 +133,7 @@ def test_swapping_the_adapters_file_swaps_the_adapter(folder: Path, tmp_path: Pa
         swapped / "sr.safetensors",
         {f"adapter.{name}": ir.tensor(tensor.numpy()) for name, tensor in other.adapter.net.state_dict().items()},
     )
-    assert store.layout_hash(swapped / "sr.safetensors") == store.layout_hash(folder / "sr.safetensors")
+    assert files.layout(swapped / "sr.safetensors") == files.layout(folder / "sr.safetensors")
 
     schedule, (image, noise) = other.schedules[0], tiny.inputs("epsilon")
     store.save_probe(swapped / "sr-2step.onnx", swapped / "probe.onnx", probes(schedule))

@@ -33,13 +33,6 @@ def test_a_plain_controlnet_says_nothing(tmp_path: Path) -> None:
     assert adapters.load(folder).facts is None
 
 
-def test_facts_that_are_not_json(tmp_path: Path) -> None:
-    (tmp_path / adapters.FACTS).write_text("{")
-    with pytest.raises(CodiError, match="is not JSON") as raised:
-        adapters.read_facts(tmp_path)
-    assert raised.value.code is ErrorCode.BAD_MODEL
-
-
 @pytest.mark.parametrize("condition", ["pixels", "unshuffled"])
 def test_a_new_adapter_fits_and_is_silent(condition: str) -> None:
     net = adapters.new(recipe().backbone, condition, width=16)

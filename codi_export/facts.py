@@ -1,0 +1,57 @@
+"""What adapter folders say of their training, and so which of several goes to which task. Standard library only."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.spec import AdapterSpec, BuildSpec, from_json
+
+FACTS = "codi_adapter.json"
+
+
+def read_facts(folder: Path) -> AdapterSpec | None:
+    """What the adapter says of its training, None where it says nothing."""
+    file = folder / FACTS
+    if not file.is_file():
+        return None
+    try:
+        return from_json(AdapterSpec, json.loads(file.read_text()))
+    except ValueError as error:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
+
+
+def assign(folders: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
+    """Task -> its adapter's folder, among those given. With one task there is nothing to choose.
+
+    Raises CodiError (bad-option) for one that says no task, for none of these or for one that has its adapter already.
+    """
+    if len(tasks) == 1 and len(folders) == 1:
+        return {tasks[0]: folders[0]}
+    found: dict[str, str] = {}
+    for folder in folders:
+        facts = read_facts(Path(folder))
+        said = f"is for task '{facts.task}'" if facts else f"has no {FACTS} and says no task"
+        if facts is None or facts.task not in tasks or facts.task in found:
+            raise CodiError(
+                ErrorCode.BAD_OPTION,
+                f"--adapter {folder} {said}: expected one for each of {', '.join(tasks)}, or none",
+                "build adapters that say no task one by one, into the same -o",
+            )
+        found[facts.task] = folder
+    return found
+
+
+def for_tasks(tasks: Sequence[str], folders: Sequence[str], common: BuildSpec) -> tuple[BuildSpec, ...]:
+    """The options of each task: what all have in common, and its adapter's folder. Raises CodiError as `assign`."""
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise CodiError(ErrorCode.BAD_OPTION, f"--task: expected distinct names, got {', '.join(tasks) or 'none'}")
+    chosen = assign(folders, tasks)
+    return tuple(replace(common, task=task, adapter=chosen.get(task, "")) for task in tasks)
+
+
+def bundle_name(specs: Sequence[BuildSpec]) -> str:
+    """What a bundle is called unless the user says otherwise: sr-2step, sr-depth-1-2-4step."""
+    steps = "-".join(map(str, specs[0].steps))
+    return f"{'-'.join(spec.task for spec in specs)}-{steps}step"
