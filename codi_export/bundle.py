@@ -67,17 +67,17 @@ def check(folder: Path, manifest: Manifest, how: How = "hash") -> None:
 
 
 def check_file(folder: Path, entry: FileEntry, how: How = "hash") -> None:
-    """One file against its entry: presence, size and layout, and its SHA-256 unless `how` is "size"."""
+    """One file against its entry: presence, size, and its SHA-256; if `how` is "size", its layout in place of that."""
     path = files.inside(folder, entry.path)
     if not path.is_file():
         raise _changed(path, "is missing")
     size = path.stat().st_size
     if size != entry.bytes:
         raise _changed(path, f"has {size} bytes, expected {entry.bytes}")
-    if entry.layout and files.layout(path) != entry.layout:
-        raise _changed(path, "has another layout than the graphs read: its tensors lie elsewhere")
     if how == "hash" and files.sha256(path) != entry.sha256:
         raise _changed(path, "has changed since it was built (SHA-256 differs)")
+    if how == "size" and entry.layout and files.layout(path) != entry.layout:
+        raise _changed(path, "has another layout than the graphs read: its tensors lie elsewhere")
 
 
 def unlisted(folder: Path, manifest: Manifest) -> list[str]:

@@ -139,10 +139,7 @@ def test_pickles_are_refused_wherever_they_lie(out: Path, manifest: Manifest, na
         bundle.check(out, manifest)
 
 
-@pytest.mark.parametrize("how", ["hash", "size"])
-def test_a_file_of_another_layout_is_found_without_reading_it_whole(
-    out: Path, manifest: Manifest, how: bundle.How
-) -> None:
+def test_a_file_of_another_layout_is_found_without_reading_it_whole(out: Path, manifest: Manifest) -> None:
     """A longer header, shorter data: the tensors lie elsewhere, and a graph would read them shifted, silently."""
     (index,) = (k for k, entry in enumerate(manifest.files) if entry.path == "graphs/fake.safetensors")
     assert manifest.files[index].layout
@@ -150,7 +147,7 @@ def test_a_file_of_another_layout_is_found_without_reading_it_whole(
     data = path.read_bytes()
     path.write_bytes((int.from_bytes(data[:8], "little") + 1).to_bytes(8, "little") + data[8:])
     with pytest.raises(CodiError, match="has another layout than the graphs read"):
-        bundle.check(out, manifest, how)
+        bundle.check(out, manifest, "size")
 
 
 def test_files_that_nobody_listed_are_known(out: Path, manifest: Manifest) -> None:

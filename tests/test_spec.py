@@ -52,8 +52,14 @@ graphs = st.builds(
 )
 manifests = st.builds(
     Manifest,
-    build=st.builds(BuildSpec, task=names, steps=st.sampled_from([(1,), (2, 4)]), prompt=st.one_of(st.none(), names)),
-    adapter=st.builds(AdapterSpec, task=names, timesteps=st.dictionaries(names, st.tuples(st.integers()))),
+    builds=st.tuples(
+        st.builds(BuildSpec, task=names, steps=st.sampled_from([(1,), (2, 4)]), prompt=st.one_of(st.none(), names))
+    ),
+    adapters=st.dictionaries(
+        names,
+        st.builds(AdapterSpec, task=names, timesteps=st.dictionaries(names, st.tuples(st.integers()))),
+        max_size=2,
+    ),
     graphs=st.lists(graphs, max_size=2).map(tuple),
     files=st.lists(st.builds(FileEntry, names, st.integers(0), names), max_size=2).map(tuple),
     tools=st.dictionaries(names, names, max_size=2),

@@ -70,7 +70,7 @@ def test_a_dry_run_writes_nothing(
         (["--sampler", "euler"], 1, "unknown sampler 'euler'; available: ddim, prev"),
         (["--model", "maxi"], 1, "unknown model 'maxi'"),
         (["--height", "100"], 1, "--height 100: expected a multiple of 64"),
-        (["--adapter", "/nowhere"], 1, "/nowhere has no config.json"),
+        (["--adapter", "/nowhere"], 1, "says no task: expected one for each of sr, or none"),
     ],
 )
 def test_mistakes_get_one_clear_line(
@@ -86,6 +86,12 @@ def test_mistakes_get_one_clear_line(
     assert says in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_that_is_not_there(stranger: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    place = stranger.index("--adapter") + 1
+    assert main([*stranger[:place], "/nowhere", *stranger[place + 1 :]]) == 1
+    assert "/nowhere has no config.json" in capsys.readouterr().err
 
 
 def test_another_folder_is_never_written_over(
