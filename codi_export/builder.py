@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from safetensors.numpy import save
 
 from codi_export import bundle, files, parity, registry, zoo
-from codi_export.facts import bundle_name, for_tasks
+from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import passes, store, text
 from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
@@ -129,8 +129,8 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None]) -> I
 def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], graphs: Sequence[Graph]) -> Manifest:
     """What was there before, if anything, and what has come."""
     adapters = {recipe.task.name: recipe.facts for recipe in recipes}
-    licences = {"backbone": files.licence(recipes[0].backbone.folder)}
-    licences |= {recipe.task.name: files.licence(recipe.adapter.folder) for recipe in recipes}
+    licences = {"backbone": licence(recipes[0].backbone.folder)}
+    licences |= {recipe.task.name: licence(recipe.adapter.folder) for recipe in recipes}
     reads_text = (folder / text.GRAPH).is_file()
     return Manifest(
         builds=(*(before.builds if before else ()), *(recipe.spec for recipe in recipes)),
@@ -141,6 +141,7 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
         tools=_tools(),
         text_encoder=text.GRAPH if reads_text else "",
         tokenizer=text.TOKENIZER if reads_text else "",
+        own_unet=(before is not None and before.own_unet) or any(recipe.adapter.own_unet for recipe in recipes),
     )
 
 

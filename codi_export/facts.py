@@ -22,6 +22,14 @@ def read_facts(folder: Path) -> AdapterSpec | None:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
 
 
+def licence(folder: Path) -> str:
+    """What the model card in `folder` says in its `license:` line."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    stated = (line.removeprefix("license:").strip() for line in lines if line.startswith("license:"))
+    return next(stated, "not stated")
+
+
 def assign(folders: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """Task -> its adapter's folder, among those given. With one task there is nothing to choose.
 

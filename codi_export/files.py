@@ -89,11 +89,3 @@ def _header(path: Path) -> bytes:
         length = file.read(8)
         whole = path.stat().st_size  # what a damaged file claims may be more
         return length + file.read(min(int.from_bytes(length, "little"), whole))
-
-
-def licence(folder: Path) -> str:
-    """What the model card in `folder` says in its `license:` line."""
-    card = folder / "README.md"
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    stated = (line.removeprefix("license:").strip() for line in lines if line.startswith("license:"))
-    return next(stated, "not stated")

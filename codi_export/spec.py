@@ -204,6 +204,7 @@ class Manifest:
     tools: dict[str, str] = field(default_factory=dict)
     text_encoder: str = ""  # input_ids int64 [1, T] -> prompt_embeds [1, T, D], of a bundle that reads prompts
     tokenizer: str = ""
+    own_unet: bool = False  # the adapter brought a U-Net or changes to it: no other adapter was made for that one
     schema: int = SCHEMA_VERSION
 
     def swapped(self, graph: Graph) -> bool:

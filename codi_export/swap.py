@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from codi_export import bundle, files, schedule
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import read_facts
+from codi_export.facts import licence, read_facts
 from codi_export.spec import AdapterSpec, Graph, Manifest
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -30,16 +30,22 @@ def swap(folder: Path, adapter: Path, task: str = "") -> Manifest:
     task = _task(manifest, task, folder)
     graphs = [graph for graph in manifest.graphs if graph.task == task]
     facts = read_facts(adapter) or AdapterSpec(task)
+    if manifest.own_unet:
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{folder} was built with an adapter that has a U-Net of its own, or changes to it",
+            "no other adapter was made for that U-Net: build a bundle with this one",
+        )
     _require_same_graph(facts, manifest.adapters[task], graphs, adapter)
     path = f"graphs/{task}.safetensors"
     entry = next(entry for entry in manifest.files if entry.path == path)
-    bundle.check_file(folder, entry)
+    bundle.check_file(folder, entry, "size")  # its content goes; so a swap that was killed can be repeated
     files.write(folder / path, _rewritten(folder / path, adapter))
     swapped = replace(
         manifest,
         adapters=manifest.adapters | {task: facts},
         files=tuple(bundle.file_entry(folder, path) if one is entry else one for one in manifest.files),
-        licences=manifest.licences | {task: files.licence(adapter)},
+        licences=manifest.licences | {task: licence(adapter)},
     )
     bundle.write_manifest(folder, swapped)
     return swapped

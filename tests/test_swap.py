@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_an_adapter_with_a_u_net_of_its_own_is_refused(
     (other / "unet").mkdir()
     with pytest.raises(CodiError, match="has unet = True"):
         swap(folder, other)
+
+
+def test_a_bundle_of_such_an_adapter_takes_no_other(folder: Path, adapters: tuple[Path, Pair]) -> None:
+    bundle.write_manifest(folder, replace(bundle.read_manifest(folder), own_unet=True))
+    before = contents(folder)
+    with pytest.raises(CodiError, match="built with an adapter that has a U-Net of its own"):
+        swap(folder, adapters[1][1])
+    assert contents(folder) == before
+
+
+def test_a_swap_that_was_killed_is_repeated(folder: Path, built: Pair, adapters: tuple[Path, Pair]) -> None:
+    """Between its two files: the weights are new, the manifest is not."""
+    weights = "graphs/depth.safetensors"
+    shutil.copy2(built[1] / weights, folder / weights)
+    assert not all(check.ok for check in checks(folder))
+    swap(folder, adapters[1][1])
+    assert all(check.ok for check in checks(folder))
 
 
 def test_another_shape_is_named_and_changes_nothing(folder: Path, adapters: tuple[Path, Pair], tmp_path: Path) -> None:

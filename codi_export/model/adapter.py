@@ -31,6 +31,11 @@ class Adapter:
     net: Net
     facts: AdapterSpec | None
 
+    @property
+    def own_unet(self) -> bool:
+        """Whether it brings a U-Net, or changes to the backbone's."""
+        return (self.folder / "unet").is_dir() or (self.folder / lora.FILE).is_file()
+
     def unet(self, backbone: Backbone) -> UNet2DConditionModel:
         """The U-Net that the adapter was trained for: the backbone's, the same with low-rank changes, or its own."""
         if (self.folder / "unet").is_dir():
