@@ -39,6 +39,7 @@ def build(
     *,
     model: str = "mini",
     adapter: str | Sequence[str] = (),
+    lora: str | Sequence[str] = (),
     sampler: str = "prev",
     precision: Precision = "fp32",
     height: int = 0,
@@ -52,7 +53,8 @@ def build(
     """Build a bundle; the options of `codi-export build` under the same names. Raises CodiError.
 
     Several tasks and several numbers of steps give a graph for each pair, over the same weights. A finished bundle at
-    `output`, by default `{task}-{N}step`, gets them in addition. Each adapter goes to the task that it was trained for.
+    `output`, by default `{task}-{N}step`, gets them in addition. Each adapter goes to the task that it was trained for;
+    each LoRA, a file or `FILE:SCALE`, is added to the backbone's weights.
     """
     numbers = (steps,) if isinstance(steps, int) else tuple(steps)
     specs = for_tasks(
@@ -62,6 +64,7 @@ def build(
             task="",
             steps=numbers,
             model=model,
+            loras=(lora,) if isinstance(lora, str) else tuple(lora),
             sampler=sampler,
             precision=precision,
             height=height,
@@ -91,7 +94,7 @@ def build_specs(
     before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
     with bundle.building(output, overwrite) as folder:
         begin(f"loading {specs[0].model}")
-        backbone = backbones.load(zoo.folder(specs[0].model))
+        backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras)
         recipes = [prepare(spec, backbone) for spec in specs]
         graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin)]
         manifest = _manifest(folder, before, recipes, graphs)
@@ -110,7 +113,7 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None]) -> I
     exported = export(pieces, trials[0])
     store.save_weights(exported.models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
-        text.export_text(load_text(recipe.backbone.folder), folder)
+        text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)
 
     for schedule, name in zip(recipe.schedules, recipe.spec.graphs, strict=True):
         begin(f"unrolling {name}")

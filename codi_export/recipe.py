@@ -100,7 +100,7 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
     bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
     sampler = registry.get("samplers", spec.sampler)
-    backbone = backbone or backbones.load(zoo.folder(spec.model))
+    backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras)
     adapter = adapters.load(_adapter_folder(spec))
     facts = adapter.facts or AdapterSpec(task=spec.task)
     _require_task(facts, spec, adapter.folder)
@@ -115,7 +115,7 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
         facts=facts,
         schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
         size=_size(spec, task, backbone, facts.image_size or backbone.image_size),
-        prompt=backbones.embed(backbone.folder, [task.prompt if spec.prompt is None else spec.prompt]),
+        prompt=backbones.embed(backbone.folder, [task.prompt if spec.prompt is None else spec.prompt], spec.loras),
     )
 
 

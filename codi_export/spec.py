@@ -109,6 +109,7 @@ class BuildSpec:
     steps: tuple[int, ...]
     model: str = "mini"
     adapter: str = ""
+    loras: tuple[str, ...] = ()  # files, each with :scale behind it if that is not 1
     sampler: str = "prev"
     precision: Precision = "fp32"
     height: int = 0

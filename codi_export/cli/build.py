@@ -50,6 +50,13 @@ COUNT = click.IntRange(min=1)
     help="A ControlNet folder, one for each task; the embedded model's own if left out.",
 )
 @click.option(
+    "--lora",
+    "loras",
+    metavar="FILE[:SCALE]",
+    multiple=True,
+    help="Low-rank changes to add to the backbone's weights: diffusers', peft's or kohya's keys.",
+)
+@click.option(
     "--sampler",
     metavar="NAME",
     default="prev",
@@ -79,6 +86,7 @@ def build(
     steps: tuple[int, ...],
     model: str,
     adapters: tuple[str, ...],
+    loras: tuple[str, ...],
     sampler: str,
     height: int | None,
     width: int | None,
@@ -93,8 +101,20 @@ def build(
     as_json: bool,
 ) -> None:
     """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
-    sizes = height or 0, width or 0
-    common = BuildSpec("", steps, model, "", sampler, precision, *sizes, batch_size, prompt, text_input, min_psnr)
+    common = BuildSpec(
+        task="",
+        steps=steps,
+        model=model,
+        loras=loras,
+        sampler=sampler,
+        precision=precision,
+        height=height or 0,
+        width=width or 0,
+        batch_size=batch_size,
+        prompt=prompt,
+        text_input=text_input,
+        min_psnr=min_psnr,
+    )
     specs = for_tasks(tasks, adapters, common)
     target = output or Path(bundle_name(specs))
     bundle.prepare_output(target, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import lora
 from codi_export.spec import PredictionType
 
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
@@ -53,8 +54,9 @@ class Backbone:
         return int(self.unet.config.sample_size) * self.latent_factor
 
 
-def load(folder: Path) -> Backbone:
-    """Load a diffusers folder; raises CodiError (bad-model) that names the part and the fault."""
+def load(folder: Path, loras: Sequence[str] = ()) -> Backbone:
+    """Load a diffusers folder, with what the files `loras` change, each `FILE` or `FILE:SCALE`; raises CodiError
+    (bad-model) that names the part and the fault."""
     scheduler = load_scheduler(folder)
     kind = scheduler.config.prediction_type
     if kind not in ("epsilon", "v_prediction", "sample"):
@@ -63,6 +65,8 @@ def load(folder: Path) -> Backbone:
         )
     unet = load_part(UNet2DConditionModel, folder / "unet")
     _refuse_unsupported(unet.config, folder)
+    for file, scale in map(scaled, loras):
+        lora.merge(unet, file, scale)
     cumulative = scheduler.alphas_cumprod.double()
     return Backbone(
         folder=folder,
@@ -145,15 +149,27 @@ class Text:
         return embedding
 
 
-def load_text(folder: Path) -> Text:
-    """The text parts of a diffusers folder; raises CodiError (bad-model)."""
+def load_text(folder: Path, loras: Sequence[str] = ()) -> Text:
+    """The text parts of a diffusers folder, likewise; raises CodiError (bad-model)."""
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    return Text(tokenizer, load_part(CLIPTextModel, folder / "text_encoder"))
+    encoder = load_part(CLIPTextModel, folder / "text_encoder")
+    for file, scale in map(scaled, loras):
+        lora.merge(encoder, file, scale, "text_encoder")
+    return Text(tokenizer, encoder)
 
 
-def embed(folder: Path, prompts: list[str]) -> Tensor:
+def scaled(option: str) -> tuple[Path, float]:
+    """`FILE:SCALE` or `FILE` -> file, scale."""
+    path, colon, number = option.rpartition(":")
+    try:
+        return (Path(path), float(number)) if colon else (Path(option), 1.0)
+    except ValueError:
+        return Path(option), 1.0  # a colon of the path's own
+
+
+def embed(folder: Path, prompts: list[str], loras: Sequence[str] = ()) -> Tensor:
     """Prompts -> [B, T, D], by the folder's own tokenizer and text encoder."""
-    text = load_text(folder)
+    text = load_text(folder, loras)
     return text.embed(text.tokens(prompts))
 
 

@@ -1,8 +1,13 @@
-"""Low-rank changes to a U-Net (LoRA, arXiv 2106.09685): every weight becomes W + B A, under diffusers' key names."""
+"""Low-rank changes (LoRA, arXiv 2106.09685): every weight becomes W + scale B A.
+
+Our own files have diffusers' key names; files of others may have its older ones, peft's or kohya's, and may change the
+text encoder too.
+"""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -14,7 +19,19 @@ from torch.nn.utils import parametrize
 from codi_export.errors import CodiError, ErrorCode
 
 FILE = "pytorch_lora_weights.safetensors"
-KEY = re.compile(r"(?:unet\.)?(?P<layer>.+)\.lora_(?P<part>[AB])\.weight")
+OWNERS = {
+    "unet.": "unet",
+    "lora_unet_": "unet",
+    "base_model.model.": "unet",
+    "text_encoder.": "text_encoder",
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
+}
+KEY = re.compile(r"(?P<layer>.+?)(?:[._]lora(?:_linear_layer)?[._](?P<part>A|B|down|up)\.weight|\.(?P<alpha>alpha))")
+NAMED = 3  # keys in an error
+
+Net = TypeVar("Net", bound=nn.Module)
+Layers: TypeAlias = Mapping[str, nn.Conv2d | nn.Linear]
 
 
 class LowRank(nn.Module):
@@ -50,19 +67,22 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
 
 
 @torch.no_grad()
-def merge(unet: UNet2DConditionModel, file: Path) -> UNet2DConditionModel:
-    """Add a file's changes to the weights of `unet`, in place; raises CodiError (bad-model) where they do not fit."""
-    layers = _layers(unet)
-    for name, (a, b) in _changes(layers, file).items():
-        layers[name].weight += (b @ a).view_as(layers[name].weight)
-    return unet
+def merge(net: Net, file: Path, scale: float = 1.0, owner: str = "unet") -> Net:
+    """Add what a file changes in its `owner`, the U-Net or the text encoder, to the weights of `net`, in place.
+
+    Raises CodiError (bad-model) for a key that names no layer, and for a change that does not fit its layer.
+    """
+    layers = _layers(net)
+    for name, (a, b, strength) in _changes(layers, file, owner).items():
+        layers[name].weight += scale * strength * (b @ a).view_as(layers[name].weight)
+    return net
 
 
 @torch.no_grad()
 def resume(unet: UNet2DConditionModel, file: Path) -> None:
     """Take up training at a file's changes, in the room that `add` made; raises CodiError (bad-model)."""
     layers = _layers(unet)
-    for name, (a, b) in _changes(layers, file).items():
+    for name, (a, b, _) in _changes(layers, file, "unet").items():
         change = _change(layers[name])
         if change.A.shape != a.shape:
             raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has rank {len(a)}, not {len(change.A)}")
@@ -81,25 +101,54 @@ def _change(layer: nn.Module) -> LowRank:
     return change
 
 
-def _changes(layers: Mapping[str, nn.Conv2d | nn.Linear], file: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """(A [rank, in], B [out, rank]) by layer; raises CodiError (bad-model) where they do not fit."""
+def _changes(layers: Layers, file: Path, owner: str) -> dict[str, tuple[Tensor, Tensor, float]]:
+    """(A [rank, in], B [out, rank], alpha / rank) by layer."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    unknown = []
+    for key, tensor in _read(file).items():
+        prefix = next((prefix for prefix in OWNERS if key.startswith(prefix)), "")
+        if OWNERS.get(prefix, "unet") != owner:
+            continue
+        match = KEY.fullmatch(key.removeprefix(prefix))
+        name = _layer(match["layer"], layers) if match else None
+        if match is None or name is None:
+            unknown.append(key)
+            continue
+        part = {"down": "A", "up": "B"}.get(match["part"], match["part"]) or "alpha"
+        parts.setdefault(name, {})[part] = tensor.float() if part == "alpha" else tensor.float().flatten(1)
+    if unknown:
+        more = f" and {len(unknown) - NAMED} more keys name" if len(unknown) > NAMED else " names"
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{file}: {', '.join(map(repr, unknown[:NAMED]))}{more} no layer of the {owner}",
+            "it was made for another backbone, or is no plain low-rank change (LoHa, LoKr and DoRA are not read)",
+        )
+    return {name: _fitted(part, layers[name].weight, file, name) for name, part in parts.items()}
+
+
+def _fitted(part: dict[str, Tensor], weight: Tensor, file: Path, name: str) -> tuple[Tensor, Tensor, float]:
+    a, b = part.get("A"), part.get("B")
+    if a is None or b is None or (len(b), *a.shape[1:]) != (len(weight), weight[0].numel()) or b.shape[1] != len(a):
+        shapes = {side: tuple(tensor.shape) for side, tensor in part.items()}
+        raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has {shapes} for a weight of {tuple(weight.shape)}")
+    return a, b, float(part["alpha"]) / len(a) if "alpha" in part else 1.0
+
+
+def _layer(said: str, layers: Layers) -> str | None:
+    """The layer that a key means: with dots or, as kohya writes, underscores; diffusers once named the processor of an
+    attention in between, and transformers 5 dropped a level of CLIP."""
+    flat = {name.replace(".", "_"): name for name in layers}
+    plain = said.replace(".processor.", ".").replace(".", "_")
+    tried = (plain, f"{plain}_0", plain.removeprefix("text_model_"))
+    return next((flat[name] for name in tried if name in flat), None)
+
+
+def _read(file: Path) -> dict[str, Tensor]:
     try:
-        tensors = load_file(file)
+        return load_file(file)
     except (OSError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is no safetensors file: {error}") from error
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        match = KEY.fullmatch(key)
-        if match is None or match["layer"] not in layers:
-            raise CodiError(ErrorCode.BAD_MODEL, f"{file}: '{key}' names no layer of the U-Net")
-        parts.setdefault(match["layer"], {})[match["part"]] = tensor.float().flatten(1)
-    for name, part in parts.items():
-        weight = layers[name].weight
-        if part.keys() != {"A", "B"} or (len(part["B"]), part["A"].shape[1]) != (len(weight), weight[0].numel()):
-            shapes = {side: tuple(tensor.shape) for side, tensor in part.items()}
-            raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has {shapes} for a weight of {tuple(weight.shape)}")
-    return {name: (part["A"], part["B"]) for name, part in parts.items()}
 
 
-def _layers(unet: UNet2DConditionModel) -> dict[str, nn.Conv2d | nn.Linear]:
-    return {name: layer for name, layer in unet.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+def _layers(net: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    return {name: layer for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}

@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.model import backbone as backbones
 from codi_export.model import lora
 from tests import tiny
 
@@ -73,6 +74,74 @@ def test_what_does_not_fit_is_named(tmp_path: Path, key: str, shape: tuple[int, 
     with pytest.raises(CodiError, match=said) as raised:
         lora.merge(unet(), tmp_path / lora.FILE)
     assert raised.value.code is ErrorCode.BAD_MODEL
+
+
+BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
+LAYERS = {  # by its own name, the layer as kohya, peft and diffusers (once) write it
+    "conv_in": ("lora_unet_conv_in", "base_model.model.conv_in", "unet.conv_in.lora"),
+    f"{BLOCK}.to_q": (
+        f"lora_unet_{BLOCK.replace('.', '_')}_to_q",
+        f"unet.{BLOCK}.to_q",
+        f"unet.{BLOCK}.processor.to_q_lora",
+    ),
+    f"{BLOCK}.to_out.0": (
+        f"lora_unet_{BLOCK.replace('.', '_')}_to_out_0",
+        f"{BLOCK}.to_out.0",
+        f"unet.{BLOCK}.processor.to_out_lora",
+    ),
+}
+PARTS = (("lora_down", "lora_up"), ("lora_A", "lora_B"), ("down", "up"))  # of these forms
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("form", "alpha"), [(0, 6.0), (0, None), (1, None), (2, None)])
+def test_files_of_others(tmp_path: Path, form: int, alpha: float | None) -> None:
+    """W + scale alpha / rank B A, whatever the keys; without an alpha the quotient is 1."""
+    torch.manual_seed(0)
+    tensors, wanted = {}, unet().state_dict()
+    for name, forms in LAYERS.items():
+        weight = wanted[f"{name}.weight"]
+        pair = torch.randn(2, *weight.shape[1:]), torch.randn(len(weight), 2, *(1 for _ in weight.shape[2:]))
+        tensors |= {f"{forms[form]}.{part}.weight": one for part, one in zip(PARTS[form], pair, strict=True)}
+        if alpha:
+            tensors[f"{forms[form]}.alpha"] = torch.tensor(alpha)
+        change = (pair[1].flatten(1) @ pair[0].flatten(1)).view_as(weight)
+        wanted[f"{name}.weight"] = weight + 0.5 * (alpha / 2 if alpha else 1.0) * change
+    save_file(tensors, tmp_path / "lora.safetensors")
+    for name, value in lora.merge(unet(), tmp_path / "lora.safetensors", 0.5).state_dict().items():
+        torch.testing.assert_close(value, wanted[name], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "layer", ["lora_te_text_model_encoder_layers_0_mlp_fc1", "text_encoder.encoder.layers.0.mlp.fc1"]
+)
+def test_a_text_encoder_is_changed_by_its_own_keys(tmp_path: Path, layer: str) -> None:
+    folder, file = tiny.recipe("epsilon").backbone.folder, tmp_path / "lora.safetensors"
+    name = "encoder.layers.0.mlp.fc1"
+    weight = backbones.load_text(folder).encoder.get_submodule(name).weight
+    down, up = torch.randn(2, weight.shape[1]), torch.randn(len(weight), 2)
+    save_file({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up}, file)
+    changed = backbones.load_text(folder, [f"{file}:2"]).encoder.get_submodule(name).weight
+    torch.testing.assert_close(changed, weight + 2 * up @ down)
+    loaded = backbones.load(folder, [str(file)]).unet.state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in unet().state_dict().items())
+
+
+def test_keys_that_match_nothing_are_listed(tmp_path: Path) -> None:
+    keys = [f"lora_unet_nowhere_{index}.lora_down.weight" for index in range(5)]
+    save_file({key: torch.zeros(2, 2) for key in keys}, tmp_path / lora.FILE)
+    said = f"'{keys[0]}', '{keys[1]}', '{keys[2]}' and 2 more keys name no layer of the unet"
+    with pytest.raises(CodiError, match=said):
+        lora.merge(unet(), tmp_path / lora.FILE)
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "scale"),
+    [("a.safetensors", "a.safetensors", 1.0), ("a/b:0.5", "a/b", 0.5), ("C:/a", "C:/a", 1.0), ("a:-1", "a", -1.0)],
+)
+def test_a_file_and_its_scale(option: str, file: str, scale: float) -> None:
+    assert backbones.scaled(option) == (Path(file), scale)
 
 
 def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
