@@ -1,7 +1,7 @@
 """The arms of the experiments: what is trained, and the timesteps that it is sampled at.
 
 Arms are shared by name: several experiments look at one training. All have the same data of their task, the same batch
-and the same budget of optimiser steps; an arm in two stages splits it in halves (README.md 8 and *Experiments*).
+and the same budget of optimiser steps; an arm in two stages splits it in halves (README.md 8 and 11).
 """
 
 import functools

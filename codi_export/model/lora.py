@@ -4,14 +4,15 @@ Our own files have diffusers' key names; files of others may have its older ones
 text encoder too.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from diffusers import UNet2DConditionModel
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -19,6 +20,7 @@ from torch.nn.utils import parametrize
 from codi_export.errors import CodiError, ErrorCode
 
 FILE = "pytorch_lora_weights.safetensors"
+PEFT_SETTINGS = "adapter_config.json"
 OWNERS = {
     "unet.": "unet",
     "lora_unet_": "unet",
@@ -123,7 +125,23 @@ def _changes(layers: Layers, file: Path, owner: str) -> dict[str, tuple[Tensor, 
             f"{file}: {', '.join(map(repr, unknown[:NAMED]))}{more} no layer of the {owner}",
             "it was made for another backbone, or is no plain low-rank change (LoHa, LoKr and DoRA are not read)",
         )
-    return {name: _fitted(part, layers[name].weight, file, name) for name, part in parts.items()}
+    alpha = _alpha(file, owner)
+    return {name: _fitted({**alpha, **part}, layers[name].weight, file, name) for name, part in parts.items()}
+
+
+def _alpha(file: Path, owner: str) -> dict[str, Tensor]:
+    """The alpha of all layers, where it is not among the tensors: diffusers writes it into the header, peft beside the
+    file. Raises CodiError (bad-model) for settings under which a change is more than `alpha / rank B A`."""
+    beside = file.with_name(PEFT_SETTINGS)
+    with safe_open(file, "pt") as opened:
+        stated = json.loads((opened.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    settings: dict[str, Any] = {key.removeprefix(f"{owner}."): value for key, value in stated.items()}
+    if not settings and beside.is_file():
+        settings = json.loads(beside.read_text())
+    unread = [key for key in ("use_dora", "use_rslora", "alpha_pattern") if settings.get(key)]
+    if unread:
+        raise CodiError(ErrorCode.BAD_MODEL, f"{file} was made with {', '.join(unread)}, which is not read")
+    return {"alpha": torch.tensor(float(settings["lora_alpha"]))} if "lora_alpha" in settings else {}
 
 
 def _fitted(part: dict[str, Tensor], weight: Tensor, file: Path, name: str) -> tuple[Tensor, Tensor, float]:
@@ -146,6 +164,8 @@ def _layer(said: str, layers: Layers) -> str | None:
 def _read(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
+    except FileNotFoundError as error:
+        raise CodiError(ErrorCode.BAD_MODEL, f"there is no file {file}") from error
     except (OSError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{file} is no safetensors file: {error}") from error
 

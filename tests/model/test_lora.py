@@ -1,6 +1,7 @@
 """Low-rank changes to a U-Net."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,29 @@ def test_a_text_encoder_is_changed_by_its_own_keys(tmp_path: Path, layer: str) -
     torch.testing.assert_close(changed, weight + 2 * up @ down)
     loaded = backbones.load(folder, [str(file)]).unet.state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in unet().state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_alpha_that_stands_elsewhere(tmp_path: Path, beside: bool) -> None:
+    """peft writes it beside the file, diffusers into the file's header."""
+    down, up = torch.randn(2, 4, 3, 3), torch.randn(16, 2, 1, 1)
+    metadata = {"lora_adapter_metadata": json.dumps({"unet.r": 2, "unet.lora_alpha": 6, "text_encoder.lora_alpha": 1})}
+    pair = {"unet.conv_in.lora_A.weight": down, "unet.conv_in.lora_B.weight": up}
+    save_file(pair, tmp_path / lora.FILE, None if beside else metadata)
+    if beside:
+        (tmp_path / lora.PEFT_SETTINGS).write_text(json.dumps({"r": 2, "lora_alpha": 6, "alpha_pattern": {}}))
+    weight = unet().conv_in.weight
+    wanted = weight + 3 * (up.flatten(1) @ down.flatten(1)).view_as(weight)
+    torch.testing.assert_close(lora.merge(unet(), tmp_path / lora.FILE).conv_in.weight, wanted)
+
+
+def test_a_change_of_another_kind_is_refused(tmp_path: Path) -> None:
+    pair = {"unet.conv_in.lora_A.weight": torch.zeros(2, 4, 3, 3), "unet.conv_in.lora_B.weight": torch.zeros(32, 2)}
+    save_file(pair, tmp_path / lora.FILE)
+    (tmp_path / lora.PEFT_SETTINGS).write_text(json.dumps({"lora_alpha": 2, "use_dora": True}))
+    with pytest.raises(CodiError, match="was made with use_dora, which is not read"):
+        lora.merge(unet(), tmp_path / lora.FILE)
 
 
 def test_keys_that_match_nothing_are_listed(tmp_path: Path) -> None:
