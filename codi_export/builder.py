@@ -46,6 +46,9 @@ def build(
     width: int = 0,
     batch_size: int = 1,
     prompt: str | None = None,
+    negative_prompt: str = "",
+    guidance: float = 1.0,
+    adapter_scale_input: bool = False,
     text_input: bool = False,
     min_psnr: float = 60.0,
     overwrite: bool = False,
@@ -53,8 +56,9 @@ def build(
     """Build a bundle; the options of `codi-export build` under the same names. Raises CodiError.
 
     Several tasks and several numbers of steps give a graph for each pair, over the same weights. A finished bundle at
-    `output`, by default `{task}-{N}step`, gets them in addition. Each adapter goes to the task that it was trained for;
-    each LoRA, a file or `FILE:SCALE`, is added to the backbone's weights.
+    `output`, by default `{task}-{N}step`, gets them in addition. Each adapter, a folder or
+    `DIR:SCALE`, goes to the task that it was trained for, and what several of one task add is summed; each LoRA, a file
+    or `FILE:SCALE`, is added to the backbone's weights.
     """
     numbers = (steps,) if isinstance(steps, int) else tuple(steps)
     specs = for_tasks(
@@ -71,6 +75,9 @@ def build(
             width=width,
             batch_size=batch_size,
             prompt=prompt,
+            negative_prompt=negative_prompt,
+            guidance=guidance,
+            adapter_scale_input=adapter_scale_input,
             text_input=text_input,
             min_psnr=min_psnr,
         ),
@@ -133,7 +140,8 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
     """What was there before, if anything, and what has come."""
     adapters = {recipe.task.name: recipe.facts for recipe in recipes}
     licences = {"backbone": licence(recipes[0].backbone.folder)}
-    licences |= {recipe.task.name: licence(recipe.adapter.folder) for recipe in recipes}
+    for recipe in recipes:
+        licences[recipe.task.name] = " + ".join(dict.fromkeys(licence(one.folder) for one in recipe.adapters))
     reads_text = (folder / text.GRAPH).is_file()
     return Manifest(
         builds=(*(before.builds if before else ()), *(recipe.spec for recipe in recipes)),
@@ -144,7 +152,7 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
         tools=_tools(),
         text_encoder=text.GRAPH if reads_text else "",
         tokenizer=text.TOKENIZER if reads_text else "",
-        own_unet=(before is not None and before.own_unet) or any(recipe.adapter.own_unet for recipe in recipes),
+        own_unet=(before is not None and before.own_unet) or any(recipe.adapters[0].own_unet for recipe in recipes),
     )
 
 
@@ -161,7 +169,9 @@ def _trials(recipe: Recipe) -> list[Inputs]:
         "mask": mask,
         "prompt_embeds": recipe.prompt.expand(batch, -1, -1).numpy(),
     }
-    trials = ({**fixed, "noise": normal(seed, recipe.noise_shape)} for seed in SEEDS)
+    scales = (np.array(1 - seed / 2, np.float32) for seed in SEEDS)
+    noises = (normal(seed, recipe.noise_shape) for seed in SEEDS)
+    trials = ({**fixed, "noise": n, "adapter_scale": s} for n, s in zip(noises, scales, strict=True))
     return [{spec.name: trial[spec.name] for spec in recipe.inputs} for trial in trials]
 
 
@@ -187,7 +197,7 @@ def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:
     """The torch pipeline's answer, for `verify` on any device."""
     arrays = {**inputs, "output": wanted.levels}
     path.write_bytes(
-        save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     )  # it writes raw memory
 
 

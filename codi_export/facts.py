@@ -30,33 +30,43 @@ def licence(folder: Path) -> str:
     return next(stated, "not stated")
 
 
-def assign(folders: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
-    """Task -> its adapter's folder, among those given. With one task there is nothing to choose.
+def scaled(option: str) -> tuple[Path, float]:
+    """`PATH:SCALE` or `PATH` -> path, scale."""
+    path, colon, number = option.rpartition(":")
+    try:
+        return (Path(path), float(number)) if colon else (Path(option), 1.0)
+    except ValueError:
+        return Path(option), 1.0  # a colon of the path's own
 
-    Raises CodiError (bad-option) for one that says no task, for none of these or for one that has its adapter already.
+
+def assign(adapters: Sequence[str], tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Task -> its adapters among those given, each `DIR` or `DIR:SCALE`. With one task there is nothing to choose.
+
+    Raises CodiError (bad-option) for one that says no task, or none of these.
     """
-    if len(tasks) == 1 and len(folders) == 1:
-        return {tasks[0]: folders[0]}
-    found: dict[str, str] = {}
-    for folder in folders:
-        facts = read_facts(Path(folder))
+    if len(tasks) == 1:
+        return {tasks[0]: tuple(adapters)}
+    found: dict[str, tuple[str, ...]] = {}
+    for option in adapters:
+        folder, _ = scaled(option)
+        facts = read_facts(folder)
         said = f"is for task '{facts.task}'" if facts else f"has no {FACTS} and says no task"
-        if facts is None or facts.task not in tasks or facts.task in found:
+        if facts is None or facts.task not in tasks:
             raise CodiError(
                 ErrorCode.BAD_OPTION,
-                f"--adapter {folder} {said}: expected one for each of {', '.join(tasks)}, or none",
+                f"--adapter {folder} {said}: expected one for {', '.join(tasks)}",
                 "build adapters that say no task one by one, into the same -o",
             )
-        found[facts.task] = folder
+        found[facts.task] = (*found.get(facts.task, ()), option)
     return found
 
 
-def for_tasks(tasks: Sequence[str], folders: Sequence[str], common: BuildSpec) -> tuple[BuildSpec, ...]:
-    """The options of each task: what all have in common, and its adapter's folder. Raises CodiError as `assign`."""
+def for_tasks(tasks: Sequence[str], adapters: Sequence[str], common: BuildSpec) -> tuple[BuildSpec, ...]:
+    """The options of each task: what all have in common, and its adapters. Raises CodiError as `assign`."""
     if not tasks or len(set(tasks)) < len(tasks):
         raise CodiError(ErrorCode.BAD_OPTION, f"--task: expected distinct names, got {', '.join(tasks) or 'none'}")
-    chosen = assign(folders, tasks)
-    return tuple(replace(common, task=task, adapter=chosen.get(task, "")) for task in tasks)
+    chosen = assign(adapters, tasks)
+    return tuple(replace(common, task=task, adapters=chosen.get(task, ())) for task in tasks)
 
 
 def bundle_name(specs: Sequence[BuildSpec]) -> str:

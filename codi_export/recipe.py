@@ -1,6 +1,7 @@
 """BuildSpec -> Recipe: everything that the options name, loaded and found to fit together. Nothing is written."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ if TYPE_CHECKING:
 from codi_export import registry, zoo
 from codi_export import schedule as schedules
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import FACTS
+from codi_export.facts import FACTS, scaled
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
 from codi_export.model import fuse
+from codi_export.model.adapter import Adapter
 from codi_export.model.backbone import Backbone
 from codi_export.model.denoiser import Denoiser
+from codi_export.model.step import Step
 from codi_export.samplers import Sampler
 from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorSpec
 
@@ -24,17 +27,20 @@ from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorS
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`;
-    `prompt`: the fixed prompt's embedding [1, T, D]."""
+    `prompt`, `negative`: the fixed prompt's and the negative one's
+    embeddings [1, T, D]; `facts`: the first adapter's."""
 
     spec: BuildSpec
     task: TaskSpec
     sampler: Sampler
     backbone: Backbone
-    adapter: adapters.Adapter
+    adapters: tuple[Adapter, ...]
+    scales: tuple[float, ...]
     facts: AdapterSpec
     schedules: tuple[Schedule, ...]
     size: tuple[int, int]
     prompt: "Tensor"
+    negative: "Tensor"
 
     @property
     def text_input(self) -> bool:
@@ -47,8 +53,9 @@ class Recipe:
         image, prompt = self.image_shape, (self.spec.batch_size, *self.prompt.shape[1:])
         mask = (TensorSpec("mask", "uint8", (*image[:3], 1)),) if self.task.mask else ()
         prompt_embeds = (TensorSpec("prompt_embeds", "float32", prompt),) if self.text_input else ()
+        scale = (TensorSpec("adapter_scale", "float32", ()),) if self.spec.adapter_scale_input else ()
         noise = TensorSpec("noise", "float32", self.noise_shape)
-        return TensorSpec("image", "uint8", image), *mask, noise, *prompt_embeds
+        return TensorSpec("image", "uint8", image), *mask, noise, *prompt_embeds, *scale
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
@@ -76,20 +83,20 @@ class Recipe:
     @property
     def adapter_bytes(self) -> int:
         """Likewise."""
-        return _bytes(self.adapter.net)
+        return sum(_bytes(adapter.net) for adapter in self.adapters)
 
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
-        denoiser = Denoiser(self.backbone.unet, self.adapter.net, self.backbone.prediction_type)
-        return fuse.pieces(self.backbone, denoiser, self.facts, self.task, self.image_shape[1:3], self.prompt)
+        first, *others = (adapter.net for adapter in self.adapters)
+        denoiser = Denoiser(self.backbone.unet, first, self.backbone.prediction_type, others, self.scales)
+        step = Step(denoiser, self.negative, self.spec.guidance, self.spec.adapter_scale_input)
+        return fuse.pieces(self.backbone, step, self.facts, self.task, self.image_shape[1:3], self.prompt)
 
     def warnings(self, steps: int) -> tuple[str, ...]:
         """What the adapter was not trained for."""
         doubts = [schedules.timesteps(steps, self.facts)[1]]
-        if self.adapter.facts is None:
-            doubts.append(
-                f"{self.adapter.folder} has no {FACTS}: a plain ControlNet, taken to be trained as CoDi's are"
-            )
+        plain = (adapter.folder for adapter in self.adapters if adapter.facts is None)
+        doubts += [f"{folder} has no {FACTS}: a plain adapter, taken to be trained as CoDi's are" for folder in plain]
         if self.sampler.name != self.facts.predictor:
             doubts.append(f"the adapter was trained for sampler '{self.facts.predictor}', not '{self.sampler.name}'")
         return tuple(doubt for doubt in doubts if doubt)
@@ -101,21 +108,28 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
     task = registry.get("tasks", spec.task)
     sampler = registry.get("samplers", spec.sampler)
     backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras)
-    adapter = adapters.load(_adapter_folder(spec))
-    facts = adapter.facts or AdapterSpec(task=spec.task)
-    _require_task(facts, spec, adapter.folder)
-    backbone = replace(backbone, unet=adapter.unet(backbone))
-    adapters.require_fit(adapter, backbone, facts)
+    folders, scales = zip(*_adapters(spec), strict=True)
+    loaded = tuple(adapters.load(folder) for folder in folders)
+    facts = loaded[0].facts or AdapterSpec(task=spec.task)
+    backbone = replace(backbone, unet=loaded[0].unet(backbone))
+    for adapter in loaded:
+        _require_task(adapter.facts or facts, spec, adapter.folder)
+        adapters.require_fit(adapter, backbone, adapter.facts or facts)
+    _require_summable(loaded, facts)
+    texts = [task.prompt if spec.prompt is None else spec.prompt, spec.negative_prompt]
+    prompt, negative = backbones.embed(backbone.folder, texts, spec.loras).unsqueeze(1)
     return Recipe(
         spec=spec,
         task=task,
         sampler=sampler,
         backbone=backbone,
-        adapter=adapter,
+        adapters=loaded,
+        scales=scales,
         facts=facts,
         schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
         size=_size(spec, task, backbone, facts.image_size or backbone.image_size),
-        prompt=backbones.embed(backbone.folder, [task.prompt if spec.prompt is None else spec.prompt], spec.loras),
+        prompt=prompt,
+        negative=negative,
     )
 
 
@@ -123,14 +137,34 @@ def _bytes(module: "nn.Module") -> int:
     return sum(4 * tensor.numel() for tensor in module.parameters())
 
 
-def _adapter_folder(spec: BuildSpec) -> Path:
-    if spec.adapter:
-        return Path(spec.adapter)
+def _adapters(spec: BuildSpec) -> Sequence[tuple[Path, float]]:
+    """Folders and scales."""
+    if spec.adapters:
+        return [scaled(option) for option in spec.adapters]
     if Path(spec.model).is_dir():
         raise CodiError(
             ErrorCode.BAD_OPTION, f"no adapter given for {spec.model}", "--adapter takes a folder with a ControlNet"
         )
-    return zoo.adapter(spec.model, spec.task)
+    return [(zoo.adapter(spec.model, spec.task), 1.0)]
+
+
+def _require_summable(loaded: Sequence[Adapter], facts: AdapterSpec) -> None:
+    """Several adapters see one picture, and steer one U-Net."""
+    for adapter in loaded[1:]:
+        seen = (adapter.facts or facts).condition
+        if seen != facts.condition:
+            raise CodiError(
+                ErrorCode.BAD_MODEL,
+                f"{adapter.folder} reads the condition as '{seen}', {loaded[0].folder} as '{facts.condition}'",
+                "adapters that are summed read it alike",
+            )
+    for adapter in loaded:
+        if len(loaded) > 1 and adapter.own_unet:
+            raise CodiError(
+                ErrorCode.BAD_MODEL,
+                f"{adapter.folder} brings a U-Net of its own, or changes to it, which no other adapter was trained for",
+                "build it alone",
+            )
 
 
 def _require_task(facts: AdapterSpec, spec: BuildSpec, folder: Path) -> None:

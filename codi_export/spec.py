@@ -17,6 +17,7 @@ Dim = int | str  # a fixed size, or the name of a free one
 
 SCHEMA_VERSION = 1
 MAX_STEPS = 4
+MAX_GUIDANCE = 30
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ class BuildSpec:
     task: str
     steps: tuple[int, ...]
     model: str = "mini"
-    adapter: str = ""
+    adapters: tuple[str, ...] = ()  # DIR or DIR:SCALE; several are summed; none: the model's own
     loras: tuple[str, ...] = ()  # files, each with :scale behind it if that is not 1
     sampler: str = "prev"
     precision: Precision = "fp32"
@@ -116,6 +117,9 @@ class BuildSpec:
     width: int = 0
     batch_size: int = 1
     prompt: str | None = None  # None = the task's own
+    negative_prompt: str = ""  # what guidance leads away from
+    guidance: float = 1.0  # classifier-free, built in; 1: off
+    adapter_scale_input: bool = False  # each call says how much the adapter adds
     text_input: bool = False  # each call brings its prompt; always so for tasks that read one
     min_psnr: float = 60.0
 
@@ -125,6 +129,12 @@ class BuildSpec:
         _require(
             bool(self.steps) and len(set(self.steps)) == len(self.steps),
             f"--steps: expected distinct numbers, got {self.steps}",
+        )
+        _require(1 <= self.guidance <= MAX_GUIDANCE, f"--guidance {self.guidance}: expected 1 (off) to {MAX_GUIDANCE}")
+        _require(
+            self.guidance > 1 or not self.negative_prompt,
+            f"--negative-prompt {self.negative_prompt!r} has no effect without guidance",
+            "--guidance 5 is usual",
         )
         _require(self.batch_size >= 1, f"--batch-size {self.batch_size}: expected at least 1")
         _require(

@@ -36,6 +36,10 @@ def swap(folder: Path, adapter: Path, task: str = "") -> Manifest:
             f"{folder} was built with an adapter that has a U-Net of its own, or changes to it",
             "no other adapter was made for that U-Net: build a bundle with this one",
         )
+    if any(len(build.adapters) > 1 for build in manifest.builds if build.task == task):
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"{folder} sums several adapters for task '{task}'", "build it with the new ones"
+        )
     _require_same_graph(facts, manifest.adapters[task], graphs, adapter)
     path = f"graphs/{task}.safetensors"
     entry = next(entry for entry in manifest.files if entry.path == path)

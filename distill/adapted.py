@@ -11,7 +11,7 @@ from torch import nn
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import adapter, lora, t2i
 from codi_export.model.backbone import Backbone
-from codi_export.model.denoiser import Net
+from codi_export.model.steering import Net
 from codi_export.spec import AdapterSpec
 
 from . import stages

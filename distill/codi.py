@@ -13,6 +13,7 @@ from codi_export import registry, schedule
 from codi_export.model import backbone as bb
 from codi_export.model import fuse
 from codi_export.model.denoiser import Denoiser, tables
+from codi_export.model.step import Step
 from codi_export.spec import AdapterSpec, TaskSpec
 
 from . import adapted, diagnostics, distances, objectives, stages
@@ -196,7 +197,7 @@ class CodiJob:
 
     def pieces(self, module: Adapted, size: tuple[int, int], prompt: Tensor, facts: AdapterSpec) -> fuse.Pieces:
         """What is exported, for conditions of `size` (height, width) pixels and a prompt [1, T, D]."""
-        pieces = fuse.pieces(self.backbone, self._denoiser(module), facts, self.task, size, prompt)
+        pieces = fuse.pieces(self.backbone, Step(self._denoiser(module)), facts, self.task, size, prompt)
         for piece in (pieces.condition, pieces.step, pieces.decode):
             piece.to(next(module.parameters()).device)
         return pieces

@@ -10,7 +10,8 @@ from diffusers import UNet2DConditionModel
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import adapter, lora
 from codi_export.model.backbone import Backbone
-from codi_export.model.denoiser import Denoiser, Net
+from codi_export.model.denoiser import Denoiser
+from codi_export.model.steering import Net
 from codi_export.spec import AdapterSpec
 
 KEPT = ("model_index.json", "scheduler", "text_encoder", "tokenizer", "vae")  # of a backbone's folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import FACTS, bundle_name, for_tasks, read_facts
+from codi_export.facts import FACTS, bundle_name, for_tasks, read_facts, scaled
 from codi_export.spec import AdapterSpec, BuildSpec, to_json
 
 COMMON = BuildSpec("", (1, 2), model="mini", width=64)
@@ -22,21 +22,22 @@ def folder(root: Path, task: str) -> str:
 
 def test_each_adapter_goes_to_its_own_task(tmp_path: Path) -> None:
     depth, sr = (folder(tmp_path, task) for task in ("depth", "sr"))
-    specs = for_tasks(["sr", "canny", "depth"], [depth, sr], COMMON)
-    assert specs == tuple(replace(COMMON, task=t, adapter=a) for t, a in [("sr", sr), ("canny", ""), ("depth", depth)])
+    half = f"{depth}:0.5"
+    specs = for_tasks(["sr", "canny", "depth"], [depth, sr, half], COMMON)
+    wanted = {"sr": (sr,), "canny": (), "depth": (depth, half)}
+    assert specs == tuple(replace(COMMON, task=task, adapters=chosen) for task, chosen in wanted.items())
     assert bundle_name(specs) == "sr-canny-depth-1-2step"
 
 
 def test_with_one_task_there_is_nothing_to_choose(tmp_path: Path) -> None:
-    assert for_tasks(["sr"], [str(tmp_path)], COMMON)[0].adapter == str(tmp_path)
+    assert for_tasks(["sr"], [f"{tmp_path}:.5", "b"], COMMON)[0].adapters == (f"{tmp_path}:.5", "b")
 
 
 def test_adapters_that_fit_no_task(tmp_path: Path) -> None:
-    depth, plain = folder(tmp_path, "depth"), tmp_path / "plain"
+    plain = tmp_path / "plain"
     for adapters, says in [
-        ([depth, depth], "is for task 'depth'"),
         ([str(plain)], "has no codi_adapter.json and says no task"),
-        ([folder(tmp_path, "edit")], "is for task 'edit': expected one for each of sr, depth"),
+        ([folder(tmp_path, "edit")], "is for task 'edit': expected one for sr, depth"),
     ]:
         with pytest.raises(CodiError, match=says) as raised:
             for_tasks(["sr", "depth"], adapters, COMMON)
@@ -55,3 +56,11 @@ def test_facts_that_are_no_json(tmp_path: Path) -> None:
         read_facts(tmp_path)
     assert raised.value.code is ErrorCode.BAD_MODEL
     assert read_facts(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "scale"),
+    [("a.safetensors", "a.safetensors", 1.0), ("a/b:0.5", "a/b", 0.5), ("C:/a", "C:/a", 1.0), ("a:-1", "a", -1.0)],
+)
+def test_a_file_and_its_scale(option: str, file: str, scale: float) -> None:
+    assert scaled(option) == (Path(file), scale)

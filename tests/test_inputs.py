@@ -109,6 +109,34 @@ def test_the_same_at_the_prompt(
         assert main(["verify", str(bundle)]) == 0
 
 
+def test_sums_scales_and_guidance(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A build compares the graph with torch at two scales of the adapter; a session takes any."""
+    nets = [tiny.adapter(tmp_path / name, model, AdapterSpec("depth"), seed) for seed, name in enumerate("ab")]
+    options = ["--guidance", "2", "--negative-prompt", "the sea", "--prompt", "a photo", "--adapter-scale-input"]
+    for net, scale in zip(nets, (":3", ":-2"), strict=True):
+        options += ["--adapter", f"{net}{scale}"]
+    out = tmp_path / "bundle"
+    assert main(["build", "--task", "depth", "--steps", "2", "--model", str(model), "-o", str(out), *options]) == 0
+    session = codi_export.load(out)
+    one, half, off = (session(PHOTO, adapter_scale=scale) for scale in (1.0, 0.5, 0.0))
+    assert np.array_equal(session(PHOTO), one)
+    assert not np.array_equal(one, half) and not np.array_equal(half, off)
+    assert np.array_equal(session(255 - PHOTO, adapter_scale=0.0), off), "the backbone alone sees no condition"
+
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    run = ["run", str(out), str(tmp_path / "photo.png"), "-o", str(tmp_path / "half.png"), "--adapter-scale", ".5"]
+    assert main(run) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "half.png")), half)
+    assert main(["verify", str(out)]) == 0
+    assert main(["swap", str(out), "--adapter", str(nets[1])]) == 1
+    assert "sums several adapters for task 'depth'" in capsys.readouterr().err
+
+
+def test_a_scale_that_nobody_asked_for(inpaint: Path) -> None:
+    with pytest.raises(CodiError, match="what this graph's adapter adds is fixed"):
+        codi_export.load(inpaint)(PHOTO, mask=MASK, adapter_scale=0.5)
+
+
 def test_any_task_can_read_prompts(model: Path) -> None:
     net = tiny.adapter(model / "depth", model, AdapterSpec("depth"))
     manifest = codi_export.build("depth", 1, model / "depth-1step", model=str(model), adapter=str(net), text_input=True)

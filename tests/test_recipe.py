@@ -59,7 +59,7 @@ def test_unknown_names(change: dict[str, str], says: str) -> None:
 
 
 def test_a_folder_wants_an_adapter() -> None:
-    assert "no adapter given" in refused(replace(spec(), adapter="")).message
+    assert "no adapter given" in refused(replace(spec(), adapters=())).message
 
 
 def test_an_adapter_of_another_task() -> None:
@@ -71,15 +71,15 @@ def test_an_adapter_of_another_task() -> None:
 def test_an_adapter_of_another_backbone(tmp_path: Path) -> None:
     wider = tiny.backbone(tmp_path / "model", width=32)
     adapter = tiny.plain_controlnet(tmp_path / "adapter", wider, (4, 8, 16))
-    assert "channels per level: (32, 64); the backbone" in refused(replace(spec(), adapter=str(adapter))).message
+    assert "channels per level: (32, 64); the backbone" in refused(replace(spec(), adapters=(str(adapter),))).message
 
 
 def test_what_an_adapter_was_trained_for_is_compared(tmp_path: Path) -> None:
     """Its own list of timesteps for 2 steps and no word on 1; trained with prev, built with ddim."""
-    folder = Path(shutil.copytree(spec().adapter, tmp_path / "adapter"))
+    folder = Path(shutil.copytree(spec().adapters[0], tmp_path / "adapter"))
     facts = json.loads((folder / FACTS).read_text())
     (folder / FACTS).write_text(json.dumps({**facts, "timesteps": {"2": [999, 239]}}))
-    one = prepare(replace(spec(), adapter=str(folder), sampler="ddim", steps=(1, 2)))
+    one = prepare(replace(spec(), adapters=(str(folder),), sampler="ddim", steps=(1, 2)))
     assert [[step.t for step in schedule.steps] for schedule in one.schedules] == [[999], [999, 239]]
     assert one.warnings(2) == ("the adapter was trained for sampler 'prev', not 'ddim'",)
     assert len(one.warnings(1)) == 2
@@ -87,9 +87,9 @@ def test_what_an_adapter_was_trained_for_is_compared(tmp_path: Path) -> None:
 
 def test_a_plain_controlnet_is_said_to_be_one(tmp_path: Path) -> None:
     folder = tiny.plain_controlnet(tmp_path, Path(spec().model), (4, 8, 16))
-    one = prepare(replace(spec(), adapter=str(folder)))
+    one = prepare(replace(spec(), adapters=(str(folder),)))
     assert one.facts == AdapterSpec("sr")
-    assert any("a plain ControlNet" in warning for warning in one.warnings(2))
+    assert any("a plain adapter" in warning for warning in one.warnings(2))
 
 
 def test_the_prompt_is_the_tasks_unless_given() -> None:
@@ -97,3 +97,12 @@ def test_the_prompt_is_the_tasks_unless_given() -> None:
     given, own, empty = (prepare(replace(spec(), prompt=text)).pieces().prompt for text in ("a sharp photo", None, ""))
     assert not given.equal(own)
     assert own.equal(empty), "sr reads no text"
+
+
+def test_adapters_that_cannot_be_summed(tmp_path: Path) -> None:
+    model, first = Path(spec().model), spec().adapters[0]
+    other = tiny.adapter(tmp_path / "other", model, AdapterSpec("sr", condition="unshuffled"))
+    assert "reads the condition as 'unshuffled'" in refused(replace(spec(), adapters=(first, str(other)))).message
+    own = Path(shutil.copytree(first, tmp_path / "own"))
+    shutil.copytree(model / "unet", own / "unet")
+    assert "brings a U-Net of its own" in refused(replace(spec(), adapters=(first, f"{own}:0.5"))).message

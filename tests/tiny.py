@@ -8,7 +8,7 @@ import functools
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ FACTOR = 4  # pixels per latent pixel, of every VAE but SD's
 
 VaeKind = Literal["kl", "tiny", "dc"]
 Kind = Literal["epsilon", "v_prediction"]
+Net = TypeVar("Net", bound=nn.Module)
 KINDS: tuple[Kind, ...] = ("epsilon", "v_prediction")
 
 
@@ -54,7 +55,7 @@ def recipe(kind: Kind) -> Recipe:
         model = backbone(root / "model", "v_prediction", "dc", zero_snr=True)
         facts = AdapterSpec("sr", condition="unshuffled", backprojection=0.5)
     net = adapter(root / "adapter", model, facts)
-    return prepare(BuildSpec("sr", (1, 2, 4), str(model), str(net), prompt="a photo of the sea"))
+    return prepare(BuildSpec("sr", (1, 2, 4), str(model), (str(net),), prompt="a photo of the sea"))
 
 
 @functools.cache
@@ -120,12 +121,12 @@ def sd15_shaped(folder: Path, width: int = 8) -> Path:
     return _save(folder, unet, vae, "epsilon", zero_snr=False)
 
 
-def adapter(folder: Path, backbone_folder: Path, facts: AdapterSpec) -> Path:
+def adapter(folder: Path, backbone_folder: Path, facts: AdapterSpec, seed: int = 1) -> Path:
     """A ControlNet for the toy backbone, with the condition that `facts` names."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     seen = registry.get("tasks", facts.task).condition_channels
     net = adapters.new(backbones.load(backbone_folder), facts.condition, width=16, seen=seen)
-    adapters.save(_awake(net), facts, folder)
+    adapters.save(awake(net), facts, folder)
     return folder
 
 
@@ -134,7 +135,7 @@ def plain_controlnet(folder: Path, backbone_folder: Path, widths: tuple[int, ...
     torch.manual_seed(1)
     unet = backbones.load(backbone_folder).unet
     net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
-    _awake(net).save_pretrained(folder)
+    awake(net).save_pretrained(folder)
     return folder
 
 
@@ -216,8 +217,8 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _awake(net: ControlNetModel) -> ControlNetModel:
-    """A new ControlNet is silent: its outputs are multiplied by zero. Random numbers in their place."""
+def awake(net: Net) -> Net:
+    """A new adapter is silent: its outputs are multiplied by zero. Random numbers in their place."""
     for name, weight in net.named_parameters():
         if not weight.any():
             nn.init.normal_(weight, std=0.1)

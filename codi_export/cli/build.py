@@ -13,7 +13,7 @@ import click
 from codi_export import bundle
 from codi_export.cli import terminal
 from codi_export.facts import bundle_name, for_tasks
-from codi_export.spec import MAX_STEPS, BuildSpec, Graph, Manifest, Precision
+from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, Precision
 
 if TYPE_CHECKING:
     from codi_export.recipe import Recipe
@@ -45,9 +45,9 @@ COUNT = click.IntRange(min=1)
 @click.option(
     "--adapter",
     "adapters",
-    metavar="DIR",
+    metavar="DIR[:SCALE]",
     multiple=True,
-    help="A ControlNet folder, one for each task; the embedded model's own if left out.",
+    help="A ControlNet or T2I-Adapter; several of one task are summed. The embedded model's own if left out.",
 )
 @click.option(
     "--lora",
@@ -67,6 +67,16 @@ COUNT = click.IntRange(min=1)
 @click.option("--width", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
 @click.option("--batch-size", metavar="B", type=COUNT, default=1, show_default=True, help="Pictures per call.")
 @click.option("--prompt", metavar="TEXT", help="Built in as a constant; the task's own if left out.")
+@click.option("--negative-prompt", metavar="TEXT", default="", help="What guidance leads away from.")
+@click.option(
+    "--guidance",
+    metavar="W",
+    type=click.FloatRange(1, MAX_GUIDANCE),
+    default=1.0,
+    show_default=True,
+    help="Classifier-free guidance, built in; 1 is off, anything else doubles a step's work.",
+)
+@click.option("--adapter-scale-input", is_flag=True, help="Take a factor for what the adapter adds with each call.")
 @click.option("--text-input", is_flag=True, help="Take the prompt with each call instead; `edit` always does.")
 @click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the computation.")
 @click.option(
@@ -92,6 +102,9 @@ def build(
     width: int | None,
     batch_size: int,
     prompt: str | None,
+    negative_prompt: str,
+    guidance: float,
+    adapter_scale_input: bool,
     text_input: bool,
     precision: Precision,
     min_psnr: float,
@@ -112,6 +125,9 @@ def build(
         width=width or 0,
         batch_size=batch_size,
         prompt=prompt,
+        negative_prompt=negative_prompt,
+        guidance=guidance,
+        adapter_scale_input=adapter_scale_input,
         text_input=text_input,
         min_psnr=min_psnr,
     )

@@ -35,6 +35,9 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 )
 @click.option("--prompt", metavar="TEXT", help="What to do, for bundles that read a prompt.")
 @click.option(
+    "--adapter-scale", type=float, metavar="FACTOR", help="Of what the adapter adds, for bundles that take it; 1."
+)
+@click.option(
     "--mask",
     type=click.Path(path_type=Path, exists=True),
     help="What to fill, white: a file, or a folder with one of the same name for each input.",
@@ -54,6 +57,7 @@ def run(
     backend: str,
     tile: Tile,
     prompt: str | None,
+    adapter_scale: float | None,
     mask: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -67,7 +71,9 @@ def run(
     failed: list[tuple[jobs.Job, CodiError]] = []
     for job in todo:
         try:
-            done.append((job, _run(session, job, seed, tile, prompt, as_json)))
+            with terminal.progress(job.source.name) as progress:
+                result = jobs.run(session, job, seed, tile, progress, prompt, adapter_scale)
+            done.append((job, _told(job, result, as_json)))
         except CodiError as error:  # the other pictures are still made
             failed.append((job, error))
             terminal.say_error(error)
@@ -76,9 +82,7 @@ def run(
     context.exit(1 if failed else 0)
 
 
-def _run(session: Session, job: jobs.Job, seed: int, tile: Tile, prompt: str | None, as_json: bool) -> jobs.Done:
-    with terminal.progress(job.source.name) as progress:
-        done = jobs.run(session, job, seed, tile, progress, prompt)
+def _told(job: jobs.Job, done: jobs.Done, as_json: bool) -> jobs.Done:
     for notice in done.notices:
         terminal.say(f"note: {job.source}: {notice}")
     click.echo(f"{job.target}  {done.width} x {done.height}  {done.latency_ms:.0f} ms", err=as_json)

@@ -26,7 +26,7 @@ class Exported:
     brings its own.
 
     `condition`: image, prompt (and mask) -> condition1, ..., seen ·
-    `step`: z, t, alpha, sigma, prompt, condition1, ... -> x · `decode`: x, seen -> output, picture.
+    `step`: z, t, alpha, sigma, prompt, condition1, ... (adapter_scale) -> x · `decode`: x, seen -> output, picture.
     """
 
     condition: ir.Model
@@ -42,8 +42,8 @@ class Exported:
 
 @torch.no_grad()
 def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
-    """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and the task's
-    `mask` [B, H, W, 1] and `prompt_embeds` [B, T, D]."""
+    """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and where it
+    takes them `mask` [B, H, W, 1], `prompt_embeds` [B, T, D] and `adapter_scale` []."""
     z = torch.from_numpy(inputs["noise"])
     prompt = pieces.prompt.expand(len(z), -1, -1).contiguous()
     given = {"image": torch.from_numpy(inputs["image"]), "prompt": prompt}
@@ -53,7 +53,8 @@ def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
     condition = {f"condition{k}": tensor for k, tensor in enumerate(embedded, start=1)}
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
-    step = {"z": z, **scalars, "prompt": prompt, **condition}
+    scale = {"adapter_scale": torch.tensor(0.7)} if "adapter_scale" in inputs else {}
+    step = {"z": z, **scalars, "prompt": prompt, **condition, **scale}
     return Exported(
         condition=trace("condition", pieces.condition, given, (*condition, "seen")),
         step=trace("step", pieces.step, step, ("x",)),
@@ -91,6 +92,6 @@ def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tupl
 
 
 def _name_weights(graph: ir.Graph) -> None:
-    """A weight is called alike in every piece that was traced with it: `denoiser.adapter.x` -> `adapter.x`."""
+    """A weight is called alike in every piece that was traced with it: `step.denoiser.adapter.x` -> `adapter.x`."""
     for name, value in list(graph.initializers.items()):
-        value.name = name.removeprefix("denoiser.")
+        value.name = name.rpartition("denoiser.")[2]

@@ -16,7 +16,8 @@ import onnx_ir as ir
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 
-WEIGHTS = ("unet.", "vae.", "adapter.")
+ADAPTERS = ("adapter.", "others.")
+WEIGHTS = ("unet.", "vae.", *ADAPTERS)
 ENCODER = ("vae.encoder.", "vae.quant_conv.")
 INLINE = 256  # bytes: shapes and scalars stay in the graph, where shape inference reads them
 PAGE = 4096  # data starts at a multiple of it, whatever the header's text
@@ -53,7 +54,7 @@ def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
 
 
 def _file(name: str, task: str) -> str:
-    if name.startswith("adapter."):
+    if name.startswith(ADAPTERS):
         return f"{task}.safetensors"
     return "encoder.safetensors" if name.startswith(ENCODER) else "backbone.safetensors"
 

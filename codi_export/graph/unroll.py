@@ -18,20 +18,21 @@ Values = dict[str, ir.Value]
 def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) -> ir.Model:
     """One graph: image uint8 [B, H, W, 3], noise float32 [B, C, h, w] -> output uint8 [B, H', W', 3].
 
-    Inputs of some tasks: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D] last.
+    Inputs of some: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D] and adapter_scale [] last.
     """
     pictures = {name: _input(name, _find(pieces.condition, name)) for name in _pictures(pieces.condition)}
     noise = _input("noise", _find(pieces.step, "z"))
     prompts = [] if pieces.prompt else [_input("prompt_embeds", _find(pieces.step, "prompt"))]
-    inputs = [*pictures.values(), noise, *prompts]
+    scales = [_input("adapter_scale", value) for value in pieces.step.graph.inputs if value.name == "adapter_scale"]
+    inputs = [*pictures.values(), noise, *prompts, *scales]
     graph = ir.Graph(inputs, [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
     prompt = prompts[0] if prompts else _constant(graph, "prompt", pieces.prompt)
     given = _append(graph, "condition", pieces.condition, {**pictures, "prompt": prompt})
-    condition = {name: value for name, value in given.items() if name != "seen"}
+    same = {name: value for name, value in given.items() if name != "seen"} | {str(v.name): v for v in scales}
     z = x = noise
     for index, step in enumerate(schedule.steps):
         stage = f"step{index + 1}"
-        values = {"z": z, "prompt": prompt, **condition, **_constants(graph, stage, step)}
+        values = {"z": z, "prompt": prompt, **same, **_constants(graph, stage, step)}
         x = _append(graph, stage, pieces.step, values)["x"]
         if index + 1 < len(schedule):
             z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)

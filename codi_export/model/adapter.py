@@ -16,7 +16,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS, read_facts
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone, load_part
-from codi_export.model.denoiser import Net
+from codi_export.model.steering import Net
 from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, to_json
 

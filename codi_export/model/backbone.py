@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import scaled
 from codi_export.model import lora
 from codi_export.spec import PredictionType
 
@@ -156,15 +157,6 @@ def load_text(folder: Path, loras: Sequence[str] = ()) -> Text:
     for file, scale in map(scaled, loras):
         lora.merge(encoder, file, scale, "text_encoder")
     return Text(tokenizer, encoder)
-
-
-def scaled(option: str) -> tuple[Path, float]:
-    """`FILE:SCALE` or `FILE` -> file, scale."""
-    path, colon, number = option.rpartition(":")
-    try:
-        return (Path(path), float(number)) if colon else (Path(option), 1.0)
-    except ValueError:
-        return Path(option), 1.0  # a colon of the path's own
 
 
 def embed(folder: Path, prompts: list[str], loras: Sequence[str] = ()) -> Tensor:

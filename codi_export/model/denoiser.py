@@ -1,102 +1,92 @@
-"""Backbone and adapter as one denoiser. Callers see x and eps; the prediction type ends here."""
+"""Backbone and adapters as one denoiser. Callers see x and eps; the prediction type ends here."""
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import torch
-from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
+from diffusers import T2IAdapter, UNet2DConditionModel
 from torch import Tensor, nn
 
-from codi_export.model import prediction, t2i
-from codi_export.model.trunk import Trunk
+from codi_export.model import prediction, steering, t2i
+from codi_export.model.steering import Condition, Net, Steering
 from codi_export.spec import PredictionType
-
-Net: TypeAlias = ControlNetModel | T2IAdapter
-Condition = tuple[Tensor, ...]
 
 
 class Denoiser(nn.Module):
-    """One U-Net evaluation steered by an adapter.
+    """One U-Net evaluation steered by an adapter, or by the sum of several, each times its scale.
 
-    `condition` is what the adapter makes of the condition image alone (see `embed_condition`): the same for all steps,
+    `condition` is what the adapters make of the condition image alone (see `embed_condition`): the same for all steps,
     so it is computed once. Without an adapter the bare backbone answers.
     """
 
-    def __init__(self, unet: UNet2DConditionModel, adapter: Net | None, prediction_type: PredictionType) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        adapter: Net | None,
+        prediction_type: PredictionType,
+        others: Sequence[Net] = (),
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
         super().__init__()
         self.unet = unet
-        self.adapter = t2i.fit(adapter, unet) if isinstance(adapter, T2IAdapter) else adapter
+        self.adapter = _fit(adapter, unet) if adapter else None
+        self.others = nn.ModuleList(_fit(other, unet) for other in others)
+        self.scales = tuple(scales)
         self.prediction_type = prediction_type
 
+    @property
+    def adapters(self) -> tuple[Net, ...]:
+        """All of them, in the order of their scales."""
+        return (self.adapter, *self.others) if self.adapter else ()
+
     def embed_condition(self, condition: Tensor, prompt: Tensor) -> Condition:
-        """Condition image [B, C, H, W], prompt [B, T, D] -> a ControlNet's embedding [B, C0, h, w], with a trunk
-        [B, C0 + C_x, h, w]; a T2I-Adapter's features, one tensor a level of the U-Net. Without an adapter nobody looks
-        at it."""
-        if self.adapter is None:
-            return ()
-        if isinstance(self.adapter, T2IAdapter):
-            return tuple(self.adapter(condition))
-        embedding = self.adapter.controlnet_cond_embedding
-        return (embedding(condition, prompt) if isinstance(embedding, Trunk) else embedding(condition),)
+        """Condition image [B, C, H, W], prompt [B, T, D] -> what each adapter makes of it (`steering.embed`). Without
+        an adapter nobody looks at it."""
+        return tuple(part for net in self.adapters for part in steering.embed(net, condition, prompt))
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Tensor:
         """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
-        steering = self._steering(z, t, prompt, condition) if condition else {}
-        output: Tensor = self.unet(z, t, prompt, **steering, return_dict=False)[0]
-        return output
+        return self._predict(z, t, prompt, self._steering(z, t, prompt, condition))
 
     def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, *condition: Tensor) -> Tensor:
         """The estimate of the clean latent, x [B, C, h, w]."""
         return self.x_eps(z, t, alpha, sigma, prompt, condition)[0]
 
     def x_eps(
-        self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, condition: Condition | None
+        self,
+        z: Tensor,
+        t: Tensor,
+        alpha: Tensor,
+        sigma: Tensor,
+        prompt: Tensor,
+        condition: Condition | None,
+        scale: float | Tensor = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """The estimates of the clean latent and of the noise in z; a trunk's share r moves them along the line that
-        explains z, to x + sigma r and eps - alpha r."""
-        output = self.predict(z, t, prompt, condition)
-        known = (self.prediction_type, output, z, alpha, sigma)
+        explains z, to x + sigma r and eps - alpha r. `scale` multiplies all that the adapters add."""
+        steered = self._steering(z, t, prompt, condition) * scale
+        known = (self.prediction_type, self._predict(z, t, prompt, steered), z, alpha, sigma)
         x, eps = prediction.to_x(*known), prediction.to_eps(*known)
-        direct = self._split(condition)[1] if condition else None
-        return (x, eps) if direct is None else (x + sigma * direct, eps - alpha * direct)
+        for r in steered.direct:
+            x, eps = x + sigma * r, eps - alpha * r
+        return x, eps
 
-    def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition) -> dict[str, Any]:
-        """What the U-Net adds to its own features, by its names for them."""
-        if isinstance(self.adapter, T2IAdapter):
-            return {"down_intrablock_additional_residuals": list(condition)}  # the U-Net empties the list
-        assert self.adapter is not None
-        down, mid = _residuals(self.adapter, z, t, prompt, self._split(condition)[0])
-        return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+    def _predict(self, z: Tensor, t: Tensor, prompt: Tensor, steered: Steering) -> Tensor:
+        output: Tensor = self.unet(z, t, prompt, **steered.arguments, return_dict=False)[0]
+        return output
 
-    def _split(self, condition: Condition) -> tuple[Tensor, Tensor | None]:
-        """An embedding's two shares: the ControlNet's, and what a trunk adds to the estimate itself."""
-        if not isinstance(getattr(self.adapter, "controlnet_cond_embedding", None), Trunk):
-            return condition[0], None
-        assert self.adapter is not None
-        channels = self.adapter.config.block_out_channels[0]
-        return condition[0][:, :channels], condition[0][:, channels:]
+    def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Steering:
+        total, rest = Steering(), condition or ()
+        for net, scale in zip(self.adapters if rest else (), self.scales, strict=False):
+            own, rest = rest[: steering.count(net)], rest[steering.count(net) :]
+            total += steering.steer(net, z, t, prompt, own) * scale
+        return total
 
 
-class _Given(nn.Module):
-    """Stands in for the condition embedding where that was computed before."""
-
-    def forward(self, condition: Tensor) -> Tensor:
-        return condition
+def _fit(net: Net, unet: UNet2DConditionModel) -> Net:
+    return t2i.fit(net, unet) if isinstance(net, T2IAdapter) else net
 
 
-def _residuals(
-    adapter: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor
-) -> tuple[list[Tensor], Tensor]:
-    """Residuals for the U-Net's skips and middle; `condition` is already embedded."""
-    embedding = adapter.controlnet_cond_embedding
-    adapter.controlnet_cond_embedding = _Given()
-    try:
-        down, mid = adapter(z, t, prompt, controlnet_cond=condition, return_dict=False)
-    finally:
-        adapter.controlnet_cond_embedding = embedding
-    return down, mid
-
-
-def guided(cond: Tensor, uncond: Tensor, scale: Tensor) -> Tensor:
+def guided(cond: Tensor, uncond: Tensor, scale: Tensor | float) -> Tensor:
     """Classifier-free guidance, unconditional half first: u + w (c - u). Commutes with every conversion."""
     return uncond + scale * (cond - uncond)
 

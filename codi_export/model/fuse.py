@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from codi_export.model import backbone as bb
 from codi_export.model.backbone import Backbone
-from codi_export.model.denoiser import Denoiser
 from codi_export.model.resize import bicubic_matrix, resize
+from codi_export.model.step import Step
 from codi_export.samplers import Sampler
 from codi_export.spec import AdapterSpec, Schedule, TaskSpec
 
@@ -53,9 +53,9 @@ def condition_image(kind: str, large: Tensor, vae: nn.Module, factor: int) -> Te
 class Condition(nn.Module):
     """uint8 image -> what stays the same over the steps."""
 
-    def __init__(self, denoiser: Denoiser, vae: nn.Module, facts: AdapterSpec, enlarge: Enlarge, factor: int) -> None:
+    def __init__(self, step: Step, vae: nn.Module, facts: AdapterSpec, enlarge: Enlarge, factor: int) -> None:
         super().__init__()
-        self.denoiser = denoiser
+        self.step = step
         self.vae = vae
         self.kind = facts.condition
         self.enlarge = enlarge
@@ -63,12 +63,12 @@ class Condition(nn.Module):
 
     def forward(self, image: Tensor, prompt: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """image uint8 [B, H, W, 3], prompt [B, T, D], mask uint8 [B, H, W, 1] -> what the denoiser makes of the
-        condition (`Denoiser.embed_condition`) and, last, what was seen: [B, 3 or 4, H, W] in [0, 1], a mask 0 or 1."""
+        condition (`Step.embed_condition`) and, last, what was seen: [B, 3 or 4, H, W] in [0, 1], a mask 0 or 1."""
         seen = image.float().permute(0, 3, 1, 2) / 255
         if mask is not None:
             seen = torch.cat([seen, (mask.permute(0, 3, 1, 2) > 127).float()], dim=1)
         looked_at = condition_image(self.kind, self.enlarge(seen), self.vae, self.factor)
-        return *self.denoiser.embed_condition(looked_at, prompt), seen
+        return *self.step.embed_condition(looked_at, prompt), seen
 
 
 class Decode(nn.Module):
@@ -113,19 +113,19 @@ class Pieces:
     """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding."""
 
     condition: Condition
-    step: Denoiser
+    step: Step
     decode: Decode
     prompt: Tensor
 
 
 def pieces(
-    backbone: Backbone, denoiser: Denoiser, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor
+    backbone: Backbone, step: Step, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor
 ) -> Pieces:
     """The three pieces for inputs of `size` (height, width) pixels."""
     enlarge = Enlarge(*size, task.scale)
     return Pieces(
-        condition=Condition(denoiser, backbone.vae, facts, enlarge, backbone.latent_factor),
-        step=denoiser,
+        condition=Condition(step, backbone.vae, facts, enlarge, backbone.latent_factor),
+        step=step,
         decode=Decode(backbone.vae, enlarge, facts.backprojection),
         prompt=prompt,
     )
@@ -140,19 +140,21 @@ def run(
     noise: Tensor,
     mask: Tensor | None = None,
     prompt_embeds: Tensor | None = None,
+    adapter_scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
     """The pipeline in torch: (uint8 image, float image, [x of every step]).
 
     image uint8 [B, H, W, 3], noise [B, C, h, w], mask uint8 [B, H, W, 1] where the task has one; prompt_embeds
-    [B, T, D] stand in for the fixed prompt. Every step estimates x; the sampler mixes the next latent; the last x is
-    decoded (distill/README.md 4).
+    [B, T, D] stand in for the fixed prompt; adapter_scale [] if the step takes one. Every step
+    estimates x; the sampler mixes the next latent; the last x is decoded (distill/README.md 4).
     """
     prompt = pieces.prompt.expand(len(image), -1, -1) if prompt_embeds is None else prompt_embeds
     *condition, seen = pieces.condition(image, prompt, mask)
+    scale = [] if adapter_scale is None else [adapter_scale]
     z, estimates = noise, []
     for index, step in enumerate(schedule.steps):
         t, alpha, sigma = (torch.tensor(value) for value in (step.t, step.alpha, step.sigma))
-        x = pieces.step(z, t, alpha, sigma, prompt, *condition)
+        x = pieces.step(z, t, alpha, sigma, prompt, *condition, *scale)
         estimates.append(x)
         if index + 1 < len(schedule):
             mix = sampler.update(step, schedule.steps[index + 1])

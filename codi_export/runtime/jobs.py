@@ -55,12 +55,13 @@ def run(
     tile: Tile = "auto",
     progress: Progress | None = None,
     prompt: str | None = None,
+    adapter_scale: float | None = None,
 ) -> Done:
     """Do one job. Alpha is enlarged bicubically and put back. Raises CodiError, and then nothing was written."""
     picture = image.read(job.source)
     mask = None if job.mask is None else image.read(job.mask).pixels.max(axis=2)
     start = time.perf_counter()
-    pixels = session(picture.pixels, seed=seed, tile=tile, progress=progress, mask=mask, prompt=prompt)
+    pixels = session(picture.pixels, seed, tile, progress, mask=mask, prompt=prompt, adapter_scale=adapter_scale)
     latency_ms = (time.perf_counter() - start) * 1000.0
     height, width = pixels.shape[:2]
     alpha = None if picture.alpha is None else image.resize_bicubic(picture.alpha, height, width)

@@ -30,7 +30,7 @@ Picture = TypeVar("Picture", Pixels, Image.Image)
 Tile = Literal["auto", "off"] | int
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 
-INPUTS = ("image", "mask", "noise", "prompt_embeds")
+INPUTS = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")
 OVERLAP = 16  # input pixels that neighbouring tiles share; at most a quarter of a tile
 
 
@@ -55,31 +55,39 @@ class Session:
         mask: Mask | None = None,
         prompt: str | None = None,
         prompt_embeds: Floats | None = None,
+        adapter_scale: float | None = None,
     ) -> Picture:
         """uint8 RGB [H, W, 3] or a PIL image in mode RGB; returns the same kind, `graph.scale` times as high and wide.
 
         `mask`: uint8 [H, W], or a PIL image in mode L, 255 = fill, for tasks that fill. `prompt`, or `prompt_embeds`
-        float32 [1, T, D] in its place, for bundles that read one. `tile`: "auto" cuts larger pictures into overlapping
+        float32 [1, T, D] in its place, for bundles that read one. `adapter_scale` multiplies what the adapter adds, in
+        bundles that take it; 1 if left out. `tile`: "auto" cuts larger pictures into overlapping
         tiles, "off" refuses them, a number is the tile's side that the graph must have. The same seed gives the same
         bytes. Raises CodiError (bad-image, bad-option).
         """
         pixels = _require_rgb(image)
         self._require_tile(tile, pixels)
         seen = self._with_mask(pixels, mask)
-        fixed = self._prompt_inputs(prompt, prompt_embeds)
+        fixed = self._prompt_inputs(prompt, prompt_embeds) | self._scale_input(adapter_scale)
         result = self._tiled(seen, fixed, seed, progress or (lambda done, total: None))
         return Image.fromarray(result) if isinstance(image, Image.Image) else result
 
     def run(
-        self, image: Pixels, noise: Floats, mask: Pixels | None = None, prompt_embeds: Floats | None = None
+        self,
+        image: Pixels,
+        noise: Floats,
+        mask: Pixels | None = None,
+        prompt_embeds: Floats | None = None,
+        adapter_scale: Floats | None = None,
     ) -> Pixels:
         """One call of the graph: uint8 [B, H, W, 3], float32 [B, C, h, w] and what else it takes, mask uint8
-        [B, H, W, 1] and prompt_embeds float32 [B, T, D], to uint8 [B, H', W', 3]."""
+        [B, H, W, 1], prompt_embeds float32 [B, T, D] and adapter_scale float32 [], to uint8 [B, H', W', 3]."""
         given: dict[str, NDArray[Any] | None] = {
             "image": image,
             "noise": noise,
             "mask": mask,
             "prompt_embeds": prompt_embeds,
+            "adapter_scale": adapter_scale,
         }
         inputs: Arrays = {name: array for name, array in given.items() if array is not None}
         wanted = [spec.name for spec in self.graph.inputs]
@@ -123,7 +131,7 @@ class Session:
         tiles = np.stack([image[y : y + tile_h, x : x + tile_w] for y, x in filled])
         noise = [noises.normal(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
         masks = {"mask": tiles[..., 3:]} if tiles.shape[-1] == 4 else {}
-        inputs = {name: np.ascontiguousarray(array) for name, array in {**masks, **fixed}.items()}
+        inputs = {name: np.asarray(array, order="C") for name, array in {**masks, **fixed}.items()}
         return self.run(np.ascontiguousarray(tiles[..., :3]), np.concatenate(noise), **inputs)[: len(corners)]
 
     def _with_mask(self, image: Pixels, mask: Mask | None) -> Pixels:
@@ -159,6 +167,18 @@ class Session:
             assert self.text is not None and prompt is not None
             embeds = self.text()(prompt)
         return {"prompt_embeds": np.repeat(embeds, _sizes(self.image)[0], axis=0)}
+
+    def _scale_input(self, scale: float | None) -> Arrays:
+        """`adapter_scale` [] where the graph takes it."""
+        if self._takes("adapter_scale"):
+            return {"adapter_scale": np.array(1.0 if scale is None else scale, np.float32)}
+        if scale is not None:
+            raise CodiError(
+                ErrorCode.BAD_OPTION,
+                "what this graph's adapter adds is fixed",
+                "codi-export build --adapter-scale-input takes a factor with each call",
+            )
+        return {}
 
     def _takes(self, name: str) -> bool:
         return any(spec.name == name for spec in self.graph.inputs)

@@ -123,7 +123,7 @@ def _require_alive(session: Session, output: NDArray[np.uint8], inputs: dict[str
     if output.min() == output.max():
         raise _parity(f"the output is constant: every pixel is {output.max()}")
     for name, value in inputs.items():
-        other = 255 - value if value.dtype == np.uint8 else -value
+        other = np.asarray(255 - value if value.dtype == np.uint8 else -value)  # numpy makes a number of a []
         if np.array_equal(session.run(**{**inputs, name: other}), output):
             raise _parity(f"the output does not change with the input '{name}'")
 

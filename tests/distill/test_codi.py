@@ -80,7 +80,7 @@ def test_what_became_of_the_u_net_is_saved_and_built_with(
     config = TrainConfig(steps=3, batch_size=2, warmup=1, learning_rate=1e-2, validate_every=100)
     average = train(job, config, tmp_path / "run")
     job.save(average, tmp_path / "sr")
-    recipe = prepare(BuildSpec("sr", (1,), model=str(toy_backbone), adapter=str(tmp_path / "sr")))
+    recipe = prepare(BuildSpec("sr", (1,), model=str(toy_backbone), adapters=(str(tmp_path / "sr"),)))
     built, frozen = recipe.backbone.unet, job.backbone.unet
     assert average.unet is not None
     torch.testing.assert_close(built.conv_in.weight, average.unet.conv_in.weight, rtol=2e-3, atol=2e-4)  # fp16
@@ -229,5 +229,5 @@ def test_every_task_trains_and_validates_with_its_own_condition(
     scores = job.validate(job.module, tmp_path / "grid.png")
     assert scores["diversity"] > 0 and any(name.startswith("psnr_") for name in scores)
     job.save(job.module, tmp_path / task)
-    recipe = prepare(BuildSpec(task, (1,), model=str(toy_backbone), adapter=str(tmp_path / task)))
+    recipe = prepare(BuildSpec(task, (1,), model=str(toy_backbone), adapters=(str(tmp_path / task),)))
     assert recipe.size == (32, 32) and recipe.facts.reads

@@ -28,7 +28,7 @@ def test_inputs_and_outputs_are_named(toy: tuple[Recipe, Exported]) -> None:
 def test_weights_are_the_folders_own_tensors(toy: tuple[Recipe, Exported]) -> None:
     """Name, shape and values: nothing is transposed, merged or folded."""
     recipe, exported = toy
-    parts = {"unet": recipe.backbone.unet, "vae": recipe.backbone.vae, "adapter": recipe.adapter.net}
+    parts = {"unet": recipe.backbone.unet, "vae": recipe.backbone.vae, "adapter": recipe.adapters[0].net}
     known = {f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()}
     values = {
         name: v for model in exported.models for name, v in model.graph.initializers.items() if store.is_weight(name)

@@ -35,7 +35,7 @@ class Parts:
         self.kind = kind
         self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet").eval()
         self.vae: Any = VAES[kind].from_pretrained(folder / "vae").eval()
-        self.net: Any = diffusers.ControlNetModel.from_pretrained(spec.adapter).float().eval()
+        self.net: Any = diffusers.ControlNetModel.from_pretrained(spec.adapters[0]).float().eval()
         self.cumulative = diffusers.DDPMScheduler.from_pretrained(folder / "scheduler").alphas_cumprod
         tokenizer: Any = AutoTokenizer.from_pretrained(folder / "tokenizer")
         ids = tokenizer([spec.prompt], padding="max_length", max_length=tiny.TOKENS, return_tensors="pt").input_ids

@@ -48,7 +48,7 @@ def test_files(folder: Path) -> None:
 def test_the_safetensors_library_reads_them(folder: Path) -> None:
     """The adapter's file holds the adapter and nothing else; each value is the folder's own."""
     stored = safetensors.numpy.load_file(folder / "sr.safetensors")
-    own = tiny.recipe("epsilon").adapter.net.state_dict()
+    own = tiny.recipe("epsilon").adapters[0].net.state_dict()
     assert set(stored) == {f"adapter.{name}" for name in own}
     for name, tensor in own.items():
         np.testing.assert_array_equal(stored[f"adapter.{name}"], tensor.numpy())
@@ -126,12 +126,12 @@ def test_swapping_the_adapters_file_swaps_the_adapter(folder: Path, tmp_path: Pa
     for index, weight in enumerate(net.parameters()):
         weight.data += 0.02 * (-1) ** index
     adapters.save(net, recipe.facts, tmp_path / "other")
-    other = prepare(BuildSpec("sr", (2,), recipe.spec.model, str(tmp_path / "other"), prompt=recipe.spec.prompt))
+    other = prepare(BuildSpec("sr", (2,), recipe.spec.model, (str(tmp_path / "other"),), prompt=recipe.spec.prompt))
     swapped = shutil.copytree(folder, tmp_path / "graphs")
     (swapped / "sr.safetensors").unlink()
     store.write(
         swapped / "sr.safetensors",
-        {f"adapter.{name}": ir.tensor(tensor.numpy()) for name, tensor in other.adapter.net.state_dict().items()},
+        {f"adapter.{name}": ir.tensor(tensor.numpy()) for name, tensor in other.adapters[0].net.state_dict().items()},
     )
     assert files.layout(swapped / "sr.safetensors") == files.layout(folder / "sr.safetensors")
 

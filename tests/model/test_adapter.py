@@ -19,11 +19,11 @@ def recipe() -> Recipe:
 
 
 def test_a_folder_says_what_it_was_trained_for() -> None:
-    assert adapters.load(Path(recipe().spec.adapter)).facts == recipe().facts
+    assert adapters.load(Path(recipe().spec.adapters[0])).facts == recipe().facts
 
 
 def test_diffusers_loads_it_too() -> None:
-    ours, theirs = recipe().adapter.net, ControlNetModel.from_pretrained(recipe().spec.adapter)
+    ours, theirs = recipe().adapters[0].net, ControlNetModel.from_pretrained(recipe().spec.adapters[0])
     for name, tensor in theirs.state_dict().items():
         assert torch.equal(tensor.float(), ours.state_dict()[name]), name
 
@@ -37,7 +37,7 @@ def test_a_plain_controlnet_says_nothing(tmp_path: Path) -> None:
 def test_a_new_adapter_fits_and_is_silent(condition: str) -> None:
     net = adapters.new(recipe().backbone, condition, width=16)
     facts = replace(recipe().facts, condition=condition)  # type: ignore[arg-type]
-    adapters.require_fit(replace(recipe().adapter, net=net), recipe().backbone, facts)
+    adapters.require_fit(replace(recipe().adapters[0], net=net), recipe().backbone, facts)
     silent = [p for name, p in net.named_parameters() if "controlnet_down" in name or "controlnet_mid" in name]
     assert silent
     assert not any(p.any() for p in silent)
@@ -94,4 +94,4 @@ def test_a_condition_that_is_another_size(tmp_path: Path) -> None:
 
 def test_a_condition_of_another_kind() -> None:
     with pytest.raises(CodiError, match=r"condition channels: 52; the backbone .* needs 3"):
-        adapters.require_fit(recipe().adapter, recipe().backbone, AdapterSpec("sr"))
+        adapters.require_fit(recipe().adapters[0], recipe().backbone, AdapterSpec("sr"))

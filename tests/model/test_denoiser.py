@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 
 from codi_export.model import adapter as adapters
 from codi_export.model import denoiser as denoisers
-from codi_export.model import lora
+from codi_export.model import lora, steering
 from codi_export.model.denoiser import Denoiser
 from tests import tiny
 
@@ -47,8 +47,8 @@ def test_a_new_adapter_changes_nothing(kind: str, trunk: int, reads: bool, atten
     one, bare = Denoiser(own(beside), net, "epsilon"), Denoiser(unet(), None, "epsilon")
     size = (2, 3, 32, 32) if kind == "pixels" else (2, net.config.conditioning_channels, 8, 8)
     condition = one.embed_condition(torch.rand(size), PROMPT)
-    down, mid = denoisers._residuals(net, Z, T, PROMPT, one._split(condition)[0])
-    assert len(down) == 4 and not any(residual.any() for residual in (*down, mid))
+    steered = steering.steer(net, Z, T, PROMPT, condition)
+    assert len(steered.skips) == 4 and not any(residual.any() for residual in (*steered.skips, *steered.middle))
     torch.testing.assert_close(one.predict(Z, T, PROMPT, condition), unet()(Z, T, PROMPT).sample, rtol=0, atol=0)
     silent = one.x_eps(Z, T, ALPHA, SIGMA, PROMPT, condition)
     torch.testing.assert_close(silent, bare.x_eps(Z, T, ALPHA, SIGMA, PROMPT, None), rtol=0, atol=0)
@@ -96,14 +96,14 @@ def test_without_an_adapter_a_condition_is_not_seen() -> None:
 
 @torch.no_grad()
 def test_an_adapter_that_speaks_is_heard() -> None:
-    one = Denoiser(unet(), tiny.recipe("epsilon").adapter.net, "epsilon")
+    one = Denoiser(unet(), tiny.recipe("epsilon").adapters[0].net, "epsilon")
     condition = one.embed_condition(torch.rand(2, 3, 32, 32), PROMPT)
     assert not torch.equal(one.predict(Z, T, PROMPT, condition), one.predict(Z, T, PROMPT, None))
 
 
 @torch.no_grad()
 def test_the_condition_is_embedded_as_controlnet_does_it() -> None:
-    net, image = tiny.recipe("epsilon").adapter.net, torch.rand(2, 3, 32, 32)
+    net, image = tiny.recipe("epsilon").adapters[0].net, torch.rand(2, 3, 32, 32)
     down, mid = net(Z, T, PROMPT, controlnet_cond=image, return_dict=False)
     want = unet()(Z, T, PROMPT, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
     one = Denoiser(unet(), net, "epsilon")

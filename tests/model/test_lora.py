@@ -160,14 +160,6 @@ def test_keys_that_match_nothing_are_listed(tmp_path: Path) -> None:
         lora.merge(unet(), tmp_path / lora.FILE)
 
 
-@pytest.mark.parametrize(
-    ("option", "file", "scale"),
-    [("a.safetensors", "a.safetensors", 1.0), ("a/b:0.5", "a/b", 0.5), ("C:/a", "C:/a", 1.0), ("a:-1", "a", -1.0)],
-)
-def test_a_file_and_its_scale(option: str, file: str, scale: float) -> None:
-    assert backbones.scaled(option) == (Path(file), scale)
-
-
 def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
     (tmp_path / lora.FILE).write_bytes(b"\x10\x00")
     with pytest.raises(CodiError, match="is no safetensors file"):

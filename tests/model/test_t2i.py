@@ -112,10 +112,10 @@ def test_a_misfit_is_named(folder: Path, tmp_path: Path, change: dict[str, objec
     net = _misfit(folder, backbones.load(folder), **change)
     net.save_pretrained(tmp_path)
     with pytest.raises(CodiError, match=fault):
-        prepare(BuildSpec("depth", (1,), model=str(folder), adapter=str(tmp_path)))
+        prepare(BuildSpec("depth", (1,), model=str(folder), adapters=(str(tmp_path),)))
 
 
 def test_another_kind_of_adapter_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"_class_name": "IPAdapter"}')
     with pytest.raises(CodiError, match="is a IPAdapter; expected one of ControlNetModel, T2IAdapter"):
-        prepare(BuildSpec("depth", (1,), model=str(folder), adapter=str(tmp_path)))
+        prepare(BuildSpec("depth", (1,), model=str(folder), adapters=(str(tmp_path),)))
