@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from safetensors.numpy import save
 
 from codi_export import bundle, files, parity, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
+from codi_export.graph import cache as caches
 from codi_export.graph import passes, store, text
+from codi_export.graph.cache import Cache
 from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
@@ -52,13 +55,15 @@ def build(
     text_input: bool = False,
     min_psnr: float = 60.0,
     overwrite: bool = False,
+    cache: bool = True,
 ) -> Manifest:
     """Build a bundle; the options of `codi-export build` under the same names. Raises CodiError.
 
     Several tasks and several numbers of steps give a graph for each pair, over the same weights. A finished bundle at
     `output`, by default `{task}-{N}step`, gets them in addition. Each adapter, a folder or
     `DIR:SCALE`, goes to the task that it was trained for, and what several of one task add is summed; each LoRA, a file
-    or `FILE:SCALE`, is added to the backbone's weights.
+    or `FILE:SCALE`, is added to the backbone's weights. `cache`: whether traced pieces are kept for
+    later builds, and those of earlier ones used.
     """
     numbers = (steps,) if isinstance(steps, int) else tuple(steps)
     specs = for_tasks(
@@ -82,11 +87,16 @@ def build(
             min_psnr=min_psnr,
         ),
     )
-    return build_specs(specs, Path(output or bundle_name(specs)), overwrite)
+    kept = caches.default() if cache else caches.Cache(None)
+    return build_specs(specs, Path(output or bundle_name(specs)), overwrite, cache=kept)
 
 
 def build_specs(
-    specs: Sequence[BuildSpec], output: Path, overwrite: bool = False, progress: Progress = lambda *_: None
+    specs: Sequence[BuildSpec],
+    output: Path,
+    overwrite: bool = False,
+    progress: Progress = lambda *_: None,
+    cache: Cache | None = None,
 ) -> Manifest:
     """Build what `specs` say, of one backbone; `output` appears when every graph has passed its parity check.
 
@@ -103,21 +113,22 @@ def build_specs(
         begin(f"loading {specs[0].model}")
         backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras)
         recipes = [prepare(spec, backbone) for spec in specs]
-        graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin)]
+        kept = cache or Cache(None)
+        graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin, kept)]
         manifest = _manifest(folder, before, recipes, graphs)
         bundle.write_manifest(folder, manifest)
         begin("done")
     return manifest
 
 
-def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None]) -> Iterator[Graph]:
+def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cache: Cache) -> Iterator[Graph]:
     """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch."""
     task, pieces, trials = recipe.task.name, recipe.pieces(), _trials(recipe)
     for part in ("graphs", "golden"):
         (folder / part).mkdir(exist_ok=True)
 
     begin(f"tracing {task}")
-    exported = export(pieces, trials[0])
+    exported = export(pieces, trials[0], replace(cache, task=task))
     store.save_weights(exported.models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
         text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)

@@ -23,6 +23,14 @@ ABSENT = {  # marker -> why its tests cannot run here, or nothing
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Builds share what they trace, but never the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CODI_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker, reason in ABSENT.items():

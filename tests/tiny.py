@@ -26,6 +26,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from codi_export import registry
+from codi_export.graph.cache import Cache
 from codi_export.graph.export import Exported, export
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
@@ -61,7 +62,7 @@ def recipe(kind: Kind) -> Recipe:
 @functools.cache
 def _exported(kind: Kind) -> Exported:
     image, noise = inputs(kind)
-    return export(recipe(kind).pieces(), {"image": image, "noise": noise})
+    return export(recipe(kind).pieces(), {"image": image, "noise": noise}, Cache(None))
 
 
 def exported(kind: Kind) -> Exported:

@@ -87,6 +87,8 @@ COUNT = click.IntRange(min=1)
     show_default=True,
     help="What parity with torch must reach.",
 )
+@click.option("--no-cache", is_flag=True, help="Trace everything anew, and keep nothing for later builds.")
+@click.option("--explain", is_flag=True, help="Say what was traced before, and why anything had to be now.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there already.")
 @click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Default: {task}-{N}step.")
@@ -108,6 +110,8 @@ def build(
     text_input: bool,
     precision: Precision,
     min_psnr: float,
+    no_cache: bool,
+    explain: bool,
     dry_run: bool,
     overwrite: bool,
     output: Path | None,
@@ -135,7 +139,7 @@ def build(
     target = output or Path(bundle_name(specs))
     bundle.prepare_output(target, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
-    report, lines = _plan(specs) if dry_run else _build(specs, target, overwrite)
+    report, lines = _plan(specs) if dry_run else _build(specs, target, overwrite, no_cache, explain)
     if as_json:
         terminal.print_json({"bundle": str(target), **report})
     else:
@@ -145,18 +149,25 @@ def build(
 Report = tuple[dict[str, Any], list[str]]  # for machines, for people
 
 
-def _build(specs: Sequence[BuildSpec], output: Path, overwrite: bool) -> Report:
+def _build(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
     from codi_export.builder import build_specs
+    from codi_export.graph.cache import Cache, default
 
+    cache = Cache(None) if no_cache else default()
     start = time.perf_counter()
     with terminal.progress(f"build {output}") as draw:
-        manifest = build_specs(specs, output, overwrite, _stages(draw))
+        manifest = build_specs(specs, output, overwrite, _stages(draw), cache)
     seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     size = sum(entry.bytes for entry in manifest.files)
     for graph in manifest.graphs:
         _warn(graph.name, graph.warnings)
     graphs = [_graph_json(manifest, graph) for graph in manifest.graphs]
-    report = {"bytes": size, "graphs": graphs, "seconds": round(seconds, 1), "peak_rss_bytes": memory, "reused": []}
+    report = {"bytes": size, "graphs": graphs, "seconds": round(seconds, 1), "peak_rss_bytes": memory}
+    report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
+    if explain:
+        report["explain"] = [{"piece": one.piece, "reused": one.reused, "reason": one.reason} for one in cache.lookups]
+        for one in cache.lookups:
+            terminal.say(f"{one.piece}: {'reused' if one.reused else 'traced'}: {one.reason}")
     parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
     return report, [*parity, f"{output}  {terminal.size(size)}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
 

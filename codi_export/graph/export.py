@@ -12,9 +12,12 @@ import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor, nn
 
 from codi_export.graph import passes
+from codi_export.graph.cache import Cache
+from codi_export.model import structure
 from codi_export.model.fuse import Pieces
 
 OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
@@ -41,9 +44,10 @@ class Exported:
 
 
 @torch.no_grad()
-def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
+def export(pieces: Pieces, inputs: dict[str, NDArray[Any]], cache: Cache) -> Exported:
     """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and where it
-    takes them `mask` [B, H, W, 1], `prompt_embeds` [B, T, D] and `adapter_scale` []."""
+    takes them `mask` [B, H, W, 1], `prompt_embeds` [B, T, D] and `adapter_scale` []. What
+    `cache` holds is not traced again."""
     z = torch.from_numpy(inputs["noise"])
     prompt = pieces.prompt.expand(len(z), -1, -1).contiguous()
     given = {"image": torch.from_numpy(inputs["image"]), "prompt": prompt}
@@ -56,15 +60,28 @@ def export(pieces: Pieces, inputs: dict[str, NDArray[Any]]) -> Exported:
     scale = {"adapter_scale": torch.tensor(0.7)} if "adapter_scale" in inputs else {}
     step = {"z": z, **scalars, "prompt": prompt, **condition, **scale}
     return Exported(
-        condition=trace("condition", pieces.condition, given, (*condition, "seen")),
-        step=trace("step", pieces.step, step, ("x",)),
-        decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture")),
+        condition=trace("condition", pieces.condition, given, (*condition, "seen"), cache),
+        step=trace("step", pieces.step, step, ("x",), cache),
+        decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture"), cache),
         prompt=None if "prompt_embeds" in inputs else ir.tensor(prompt.numpy()),
     )
 
 
-def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> ir.Model:
-    """One module as a graph called `name`. Its weights are views of the module's own memory, not copies.
+def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...], cache: Cache) -> ir.Model:
+    """One module as a graph called `name`, from the cache if it is there. Its weights are views of the module's own
+    memory, not copies, and called alike in every piece that has them: `step.denoiser.adapter.x` is `adapter.x`."""
+    weights = {_shared(key): TorchTensor(tensor, key) for key, tensor in module.state_dict().items()}
+    said = {f"input {key}": f"{tensor.dtype} {[*tensor.shape]}" for key, tensor in inputs.items()}
+    fields = {**structure.fields(module.eval()), **said, "outputs": " ".join(outputs), "opset": str(OPSET)}
+    model = cache.load(name, fields, weights)
+    if model is None:
+        model = _traced(name, module, inputs, outputs)
+        cache.save(name, fields, model, weights)
+    return model
+
+
+def _traced(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> ir.Model:
+    """`trace` without a cache.
 
     The exporter's own optimiser stays off: it merges weights that are equal today (an adapter begins as a copy of the
     U-Net) and transposes others; neither could then be swapped for another adapter's.
@@ -73,7 +90,7 @@ def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tupl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch itself
         program = torch.onnx.export(
-            module.eval(),
+            module,
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=list(outputs),
@@ -85,13 +102,12 @@ def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tupl
     assert program is not None
     model = program.model
     model.graph.name = name
-    _name_weights(model.graph)
+    for key, value in list(model.graph.initializers.items()):
+        value.name = _shared(key)
     ClearMetadataAndDocStringPass()(model)  # stack traces: megabytes a step, and paths of the machine that built it
     passes.run(model)
     return model
 
 
-def _name_weights(graph: ir.Graph) -> None:
-    """A weight is called alike in every piece that was traced with it: `step.denoiser.adapter.x` -> `adapter.x`."""
-    for name, value in list(graph.initializers.items()):
-        value.name = name.rpartition("denoiser.")[2]
+def _shared(key: str) -> str:
+    return key.rpartition("denoiser.")[2]

@@ -66,6 +66,8 @@ def save(model: ir.Model, path: Path) -> None:
     if derived:
         for name, tensor in write(path.with_suffix(".safetensors"), derived).items():
             model.graph.initializers[name].const_value = tensor
+    for name in sorted(model.graph.initializers):  # in an order that does not tell how the graph came about
+        model.graph.initializers[name] = model.graph.initializers.pop(name)
     ir.save(model, path)
 
 

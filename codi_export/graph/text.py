@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes, store
+from codi_export.graph.cache import Cache
 from codi_export.graph.export import trace
 from codi_export.model.backbone import Text
 
@@ -27,7 +28,7 @@ class Embed(nn.Module):
 
 def export_text(text: Text, folder: Path) -> None:
     """Write both files to the bundle `folder`; raises CodiError (bad-model) for a tokenizer without a fast form."""
-    model = trace("text", Embed(text.encoder), {"input_ids": text.tokens(["a photo"])}, ("prompt_embeds",))
+    model = trace("text", Embed(text.encoder), {"input_ids": text.tokens(["a photo"])}, ("prompt_embeds",), Cache(None))
     passes.run(model)
     store.save(model, folder / GRAPH)
     tokenizer = getattr(text.tokenizer, "backend_tokenizer", None)

@@ -41,7 +41,7 @@ def test_a_strangers_model_builds_runs_and_verifies(
     assert (graph["task"], graph["steps"], graph["sampler"], graph["precision"]) == ("sr", 1, "prev", "fp32")
     assert graph["parity_db"] >= 60
     assert report["bytes"] == sum(p.stat().st_size for p in out.rglob("*") if p.is_file() and p.name != "codi.json")
-    assert "a plain ControlNet" in printed.err
+    assert "a plain adapter" in printed.err
     assert "tracing" in printed.err
     assert main(["verify", str(out)]) == 0
     picture = tmp_path / "out.png"
@@ -70,7 +70,7 @@ def test_a_dry_run_writes_nothing(
         (["--sampler", "euler"], 1, "unknown sampler 'euler'; available: ddim, prev"),
         (["--model", "maxi"], 1, "unknown model 'maxi'"),
         (["--height", "100"], 1, "--height 100: expected a multiple of 64"),
-        (["--adapter", "/nowhere"], 1, "says no task: expected one for each of sr, or none"),
+        (["--adapter", "/nowhere"], 1, "/nowhere has no config.json"),
     ],
 )
 def test_mistakes_get_one_clear_line(

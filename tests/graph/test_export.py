@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from codi_export.graph import store
+from codi_export.graph.cache import Cache
 from codi_export.graph.export import OPSET, Exported, trace
 from codi_export.model import backbone as backbones
 from codi_export.recipe import Recipe
@@ -69,5 +70,5 @@ def test_every_vae_class_traces(kind: tiny.VaeKind, tmp_path_factory: pytest.Tem
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return backbones.decode(self.vae, x)
 
-    model = trace("decode", Decode(), {"x": torch.zeros(1, 4, 4, 4)}, ("picture",))
+    model = trace("decode", Decode(), {"x": torch.zeros(1, 4, 4, 4)}, ("picture",), Cache(None))
     assert model.graph.outputs[0].shape == (1, 3, 16, 16)
