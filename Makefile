@@ -80,6 +80,19 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 	  --python-version 3.11 --platform manylinux1_x86_64 --implementation cp --abi none --dest $(@D) $*
 	@touch $@
 
+# Debian has the headers from release 13 on. There or here, the package is unpacked into .venv, and nothing is installed.
+.venv/.onnxruntime-headers: .venv/.made
+	@command -v apt-get >/dev/null || { \
+	  echo 'Put the headers of ONNX Runtime 1.18 to 1.21 into .venv/onnxruntime/include, then: touch $@' >&2; exit 1; }
+	rm -rf .venv/onnxruntime && mkdir -p .venv/onnxruntime/lists/partial
+	apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $$(REPO_URI) trixie main' \
+	  'Created-By: Packages' | grep -v security | head -n 1 > .venv/onnxruntime/trixie.list
+	cd .venv/onnxruntime && apt="apt-get -qq -o Dir::Etc::SourceList=$$PWD/trixie.list -o Dir::Etc::SourceParts=- \
+	  -o Dir::State::Lists=$$PWD/lists -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root" && \
+	  $$apt update && $$apt download libonnxruntime-dev && dpkg -x libonnxruntime-dev_*.deb . && \
+	  ln -s usr/include/onnxruntime include && rm -r lists libonnxruntime-dev_*.deb
+	@touch $@
+
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'To build bundles takes Python 3.11 or newer (3.10 can run them). Try: make PYTHON=python3.12 …' >&2; exit 1; }
