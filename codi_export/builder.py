@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from codi_export import bundle, files, parity, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
-from codi_export.graph import passes, store, text
+from codi_export.graph import cost, passes, store, text
 from codi_export.graph.cache import Cache
 from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
@@ -138,6 +138,7 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cach
         model = unroll(exported, schedule, recipe.sampler, name)
         passes.run(model)
         store.save(model, folder / "graphs" / f"{name}.onnx")
+        cost.save(model, folder / "graphs" / f"{name}.cost.json")
 
         begin(f"checking {name} against torch")
         wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
@@ -228,6 +229,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity, adap
         parity=figures,
         adapter_sha256=adapter,
         warnings=recipe.warnings(len(schedule)),
+        cost=f"graphs/{name}.cost.json",
     )
 
 

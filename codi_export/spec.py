@@ -183,10 +183,33 @@ class Graph:
     parity: Parity
     adapter_sha256: str = ""
     warnings: tuple[str, ...] = ()
+    cost: str = ""  # a file with a `NodeCost` for each node
 
     @property
     def steps(self) -> int:
         return len(self.schedule)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """One node of a graph: `name` as it is there, `stage/...`.
+
+    `flops` are those of its products (a multiplication and an addition are two); `bytes_read` includes `weight_bytes`,
+    what is read of constants; `live_bytes` are the activations that exist while it runs.
+    """
+
+    name: str
+    op: str
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    weight_bytes: int
+    live_bytes: int
+
+    @property
+    def stage(self) -> str:
+        """`condition`, `step1`, ..., `decode`."""
+        return self.name.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import safetensors.numpy
 
 import codi_export
-from codi_export import builder, bundle, parity
+from codi_export import builder, bundle, costs, parity
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph.export import Exported
 from codi_export.parity import Outcome
@@ -39,9 +40,16 @@ def test_four_steps_take_hardly_more_room_than_one(built: tuple[Path, Manifest])
     sizes = {entry.path: entry.bytes for entry in built[1].files if entry.path.startswith("graphs/")}
     shared = sizes["graphs/backbone.safetensors"] + sizes["graphs/sr.safetensors"]
     one, four = (
-        shared + sum(size for path, size in sizes.items() if Path(path).stem == f"sr-{n}step") for n in (1, 4)
+        shared + sum(size for path, size in sizes.items() if Path(path).name.startswith(f"sr-{n}step.")) for n in (1, 4)
     )  # fmt: skip
     assert four <= 1.05 * one
+
+
+def test_what_each_node_costs_is_kept_under_the_name_it_has_in_the_graph(built: tuple[Path, Manifest]) -> None:
+    folder, manifest = built
+    for graph in manifest.graphs:
+        nodes = onnx.load(folder / graph.path, load_external_data=False).graph.node
+        assert [cost.name for cost in costs.read(folder, graph)] == [node.name for node in nodes]
 
 
 def test_the_manifest_says_what_was_built(built: tuple[Path, Manifest]) -> None:
