@@ -40,6 +40,11 @@ def test_every_module_and_every_zoo_file_is_in(contents: list[PurePosixPath], tr
     assert sorted({PurePosixPath(path) for path in installed} - set(contents)) == []
 
 
+def test_kernels_travel_as_data(contents: list[PurePosixPath], tracked: list[Path]) -> None:
+    ours = {PurePosixPath("codi_export", path) for path in tracked if path.parts[0] == "kernels"}
+    assert ours == {path for path in contents if path.parts[:2] == ("codi_export", "kernels")}
+
+
 def test_metadata(wheel: Path, contents: list[PurePosixPath]) -> None:
     names = {path.name: path for path in contents if path.parts[0].endswith(".dist-info")}
     with zipfile.ZipFile(wheel) as archive:
