@@ -3,6 +3,7 @@
 Behaviour lives in functions over these records. `to_json` and `from_json` turn any of them into JSON values and back.
 """
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -280,11 +281,20 @@ def _decode(kind: Any, value: Any) -> Any:
             raise ValueError(f"expected one of {arguments}, got {value!r}")
         return value
     if origin in (typing.Union, types.UnionType):
-        if not any(type(value) is option for option in arguments):
-            raise TypeError(f"expected {kind}, got {value!r}")
-        return value
+        return _decode_union(kind, value)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, got {value!r}")
     return value
+
+
+def _decode_union(kind: Any, value: Any) -> Any:
+    """The first of the kinds that fits."""
+    if value is None and type(None) in typing.get_args(kind):
+        return None
+    for option in typing.get_args(kind):
+        if option is not type(None):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                return _decode(option, value)
+    raise TypeError(f"expected {kind}, got {value!r}")
