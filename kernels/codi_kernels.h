@@ -48,6 +48,42 @@ struct codi_noise {
 int codi_noise_host(const struct codi_noise*);
 int codi_noise_cuda(const struct codi_noise*, void* stream);
 
+/* GroupNorm and, if `silu`, SiLU, channels last: out = silu(norm(v) weight + bias), v = [x ; second] + shift +
+ * residual.
+ *
+ *     x [batch, positions, channels - second_channels]    second [batch, positions, second_channels]
+ *     shift [batch, channels]    residual, out [batch, positions, channels]    weight, bias [channels]
+ *
+ * x and out must be there; the others may be null, and then stand for nothing added, weight 1 and bias 0. `second` is a
+ * second source read in place of a concatenation. out may be x (without second) or residual. A NaN or an infinity
+ * spoils its own group and no other. The workspace is at least codi_group_norm_silu_workspace() bytes, a multiple of 8.
+ */
+struct codi_group_norm_silu {
+    int64_t bytes;
+    int64_t batch, positions, channels, groups, second_channels;
+    float epsilon;
+    int32_t silu, type;
+    const void *x, *second, *shift, *residual, *weight, *bias;
+    void *out, *workspace;
+    int64_t workspace_bytes;
+};
+int codi_group_norm_silu_host(const struct codi_group_norm_silu*);
+int codi_group_norm_silu_cuda(const struct codi_group_norm_silu*, void* stream);
+/* In bytes; -1 if the record would be refused for its sizes. Pointers are not looked at. */
+int64_t codi_group_norm_silu_workspace(const struct codi_group_norm_silu*);
+
+/* GEGLU: x [rows, 2 columns] -> out [rows, columns] = value gelu(gate), where value is the first half of a row and gate
+ * the second, after bias [2 columns] is added (if not null). gelu is the exact one. out overlaps nothing. */
+struct codi_geglu {
+    int64_t bytes;
+    int64_t rows, columns;
+    int32_t type;
+    const void *x, *bias;
+    void* out;
+};
+int codi_geglu_host(const struct codi_geglu*);
+int codi_geglu_cuda(const struct codi_geglu*, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,14 +9,14 @@
 
 namespace codi {
 
-struct half {
+struct float16 {
     uint16_t bits;
 };
 
 // Rounds to nearest, ties to even; subnormal numbers, infinities and NaN are kept.
-CODI_BOTH half to_half(float value) {
+CODI_BOTH float16 to_float16(float value) {
 #ifdef __CUDA_ARCH__
-    return half{__half_as_ushort(__float2half_rn(value))};
+    return float16{__half_as_ushort(__float2half_rn(value))};
 #else
     const uint32_t bits = bits_as<uint32_t>(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
     // Normal: rebias the exponent and round the 13 bits that go. Subnormal: adding 0.5 lets the adder round.
@@ -24,11 +24,11 @@ CODI_BOTH half to_half(float value) {
     const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(magnitude) + 0.5f) - 0x3F000000u;
     const uint32_t finite = magnitude < (113u << 23) ? subnormal : normal;
     const uint32_t large = magnitude > 0x7F800000u ? 0x7E00u : 0x7C00u;
-    return half{uint16_t(sign | (magnitude >= 0x477FF000u ? large : finite))};
+    return float16{uint16_t(sign | (magnitude >= 0x477FF000u ? large : finite))};
 #endif
 }
 
-CODI_BOTH float to_float(half value) {
+CODI_BOTH float to_float(float16 value) {
 #ifdef __CUDA_ARCH__
     return __half2float(__ushort_as_half(value.bits));
 #else
@@ -49,8 +49,8 @@ CODI_BOTH float to<float>(float value) {
     return value;
 }
 template <>
-CODI_BOTH half to<half>(float value) {
-    return to_half(value);
+CODI_BOTH float16 to<float16>(float value) {
+    return to_float16(value);
 }
 
 }  // namespace codi

@@ -23,6 +23,6 @@ extern "C" int codi_noise_host(const codi_noise* a) {
     codi::Check check{"noise"};
     const int64_t n = codi::checked(a, check);
     if (check.status || n == 0) return check.status;
-    a->type == CODI_FLOAT32 ? fill<float>(*a, n) : fill<codi::half>(*a, n);
+    a->type == CODI_FLOAT32 ? fill<float>(*a, n) : fill<codi::float16>(*a, n);
     return CODI_KERNELS_OK;
 }

@@ -25,6 +25,6 @@ extern "C" int codi_noise_cuda(const codi_noise* a, void* stream) {
     codi::Check check{"noise"};
     const int n = int(codi::checked(a, check));
     if (check.status || n == 0) return check.status;
-    const auto kernel = a->type == CODI_FLOAT32 ? fill<float> : fill<codi::half>;
+    const auto kernel = a->type == CODI_FLOAT32 ? fill<float> : fill<codi::float16>;
     return codi::launch("noise", kernel, codi::blocks(n, kThreads), kThreads, stream, *a, n);
 }

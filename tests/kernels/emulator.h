@@ -31,6 +31,13 @@ struct dim3 {
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+
+using std::max;
+using std::min;
+
 namespace emulator {
 
 constexpr size_t kStack = 256 * 1024, kGuard = 64;

@@ -1,11 +1,14 @@
 """Builds one op's kernels, host and CUDA (under the emulator), and calls them with guarded, poisoned memory."""
 
+import contextlib
 import ctypes
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -52,7 +55,7 @@ def compile_op(op: str, out: Path, kernels: Path = ROOT / "kernels", flags: tupl
     sources = [kernels / "common/message.cpp", kernels / op / "host.cpp", HERE / "emulator_seed.cpp"]
     sanitize = SANITIZE if "CODI_SANITIZE" in os.environ else ()
     emulator = f'-DCODI_EMULATOR="{HERE / "emulator.h"}"'
-    warnings = ("-Wall", "-Wextra", "-Werror")
+    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
     command = [compiler(), "-std=c++17", *flags, *sanitize, *warnings, "-fopenmp", "-fPIC", "-shared", emulator]
     command += [*map(str, sources), "-x", "c++", str(kernels / op / f"{op}.cu"), "-o", str(out)]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -74,21 +77,42 @@ class Memory:
         self.bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         raw = np.full(self.bytes + 3 * GUARD + offset, 0xA5, np.uint8)
         self.begin = GUARD + (-raw.ctypes.data) % GUARD + offset
-        self.raw = raw
-        body = raw[self.begin : self.begin + self.bytes]
-        body[:] = 0xFF
         self.address = raw.ctypes.data + self.begin
-        self.array: NDArray[np.generic] = np.ndarray(shape, dtype, raw.data, self.begin)
+        self.raw = raw
+        self.array: NDArray[Any] = np.ndarray(shape, dtype, raw.data, self.begin)
+        self.poison()
 
     @classmethod
-    def of(cls, values: NDArray[np.generic], offset: int = 0) -> "Memory":
+    def of(cls, values: NDArray[Any], offset: int = 0) -> "Memory":
         memory = cls(values.shape, values.dtype, offset)
         memory.array[...] = values
         return memory
 
+    def poison(self) -> None:
+        self.raw[self.begin : self.begin + self.bytes] = 0xFF
+
     def check(self) -> None:
         outside = np.concatenate([self.raw[: self.begin], self.raw[self.begin + self.bytes :]])
         assert (outside == 0xA5).all(), "written outside of the tensor"
+
+
+@contextlib.contextmanager
+def fresh() -> Iterator[np.random.Generator]:
+    """Random numbers that no run has had before; a failure says how to have them again."""
+    seed = int(os.environ.get("CODI_SEED", secrets.randbits(32)))
+    try:
+        yield np.random.default_rng(seed)
+    except BaseException as error:
+        error.add_note(f"again with CODI_SEED={seed}")
+        raise
+
+
+def half_ulp(values: NDArray[np.float64], real: int) -> NDArray[np.float64]:
+    """The error of one rounding to the element type, subnormal numbers included."""
+    info = np.finfo(TYPES[real])
+    magnitude = np.maximum(np.abs(values), float(info.tiny))
+    step: NDArray[np.float64] = np.exp2(np.floor(np.log2(magnitude))) * float(info.eps) / 2
+    return step
 
 
 def both(kernels: Kernels) -> Iterator[str]:
