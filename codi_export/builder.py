@@ -22,7 +22,7 @@ from codi_export.graph.export import export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference
-from codi_export.model.backbone import load_text
+from codi_export.model.text import load_text
 from codi_export.parity import Outcome
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime.noise import normal
@@ -43,7 +43,8 @@ def build(
     model: str = "mini",
     adapter: str | Sequence[str] = (),
     lora: str | Sequence[str] = (),
-    sampler: str = "prev",
+    vae: str = "full",
+    sampler: str = "",
     precision: Precision = "fp32",
     height: int = 0,
     width: int = 0,
@@ -74,6 +75,7 @@ def build(
             steps=numbers,
             model=model,
             loras=(lora,) if isinstance(lora, str) else tuple(lora),
+            vae=vae,
             sampler=sampler,
             precision=precision,
             height=height,
@@ -111,7 +113,7 @@ def build_specs(
     before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
     with bundle.building(output, overwrite) as folder:
         begin(f"loading {specs[0].model}")
-        backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras)
+        backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras, specs[0].vae)
         recipes = [prepare(spec, backbone) for spec in specs]
         kept = cache or Cache(None)
         graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin, kept)]
@@ -151,7 +153,10 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cach
 def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], graphs: Sequence[Graph]) -> Manifest:
     """What was there before, if anything, and what has come."""
     adapters = {recipe.task.name: recipe.facts for recipe in recipes}
-    licences = {"backbone": licence(recipes[0].backbone.folder)}
+    model, vae = recipes[0].backbone.folder, recipes[0].spec.vae
+    licences = {"backbone": licence(model)}
+    if vae != "full":
+        licences["vae"] = licence(backbones.vae_folder(model, vae))
     for recipe in recipes:
         licences[recipe.task.name] = " + ".join(dict.fromkeys(licence(one.folder) for one in recipe.adapters))
     reads_text = (folder / text.GRAPH).is_file()

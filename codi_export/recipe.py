@@ -15,11 +15,13 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS, scaled
 from codi_export.model import adapter as adapters
 from codi_export.model import backbone as backbones
-from codi_export.model import fuse
+from codi_export.model import fuse, micro, text
 from codi_export.model.adapter import Adapter
 from codi_export.model.backbone import Backbone
 from codi_export.model.denoiser import Denoiser
+from codi_export.model.micro import Micro
 from codi_export.model.step import Step
+from codi_export.model.text import Embedded
 from codi_export.samplers import Sampler
 from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorSpec
 
@@ -28,7 +30,7 @@ from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorS
 class Recipe:
     """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`;
     `prompt`, `negative`: the fixed prompt's and the negative one's
-    embeddings [1, T, D]; `facts`: the first adapter's."""
+    embeddings [1, T, D], `micro` what else an SDXL reads of them; `facts`: the first adapter's."""
 
     spec: BuildSpec
     task: TaskSpec
@@ -41,6 +43,7 @@ class Recipe:
     size: tuple[int, int]
     prompt: "Tensor"
     negative: "Tensor"
+    micro: Micro | None
 
     @property
     def text_input(self) -> bool:
@@ -88,15 +91,19 @@ class Recipe:
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
         first, *others = (adapter.net for adapter in self.adapters)
-        denoiser = Denoiser(self.backbone.unet, first, self.backbone.prediction_type, others, self.scales)
+        denoiser = Denoiser(self.backbone.unet, first, self.backbone.prediction_type, others, self.scales, self.micro)
         step = Step(denoiser, self.negative, self.spec.guidance, self.spec.adapter_scale_input)
         return fuse.pieces(self.backbone, step, self.facts, self.task, self.image_shape[1:3], self.prompt)
 
     def warnings(self, steps: int) -> tuple[str, ...]:
         """What the adapter was not trained for."""
         doubts = [schedules.timesteps(steps, self.facts)[1]]
-        plain = (adapter.folder for adapter in self.adapters if adapter.facts is None)
-        doubts += [f"{folder} has no {FACTS}: a plain adapter, taken to be trained as CoDi's are" for folder in plain]
+        for adapter in self.adapters:
+            if adapter.facts is None:
+                doubts.append(f"{adapter.folder} has no {FACTS}: an ordinary adapter, not distilled for few steps")
+        if self.adapters[0].facts is None:
+            visited = ", ".join(str(t) for t in schedules.timesteps(steps, self.facts)[0])
+            doubts.append(f"it is sampled with {self.sampler.name}, at t = {visited}")
         if self.sampler.name != self.facts.predictor:
             doubts.append(f"the adapter was trained for sampler '{self.facts.predictor}', not '{self.sampler.name}'")
         return tuple(doubt for doubt in doubts if doubt)
@@ -106,18 +113,19 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
     """Load what the options name; `backbone` is theirs if it is loaded already. Raises CodiError (unknown-name,
     bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
-    sampler = registry.get("samplers", spec.sampler)
-    backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras)
+    backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras, spec.vae)
     folders, scales = zip(*_adapters(spec), strict=True)
     loaded = tuple(adapters.load(folder) for folder in folders)
-    facts = loaded[0].facts or AdapterSpec(task=spec.task)
+    facts = loaded[0].facts or _ordinary(spec, len(backbone.alphas))
+    sampler = registry.get("samplers", spec.sampler or facts.predictor)
     backbone = replace(backbone, unet=loaded[0].unet(backbone))
     for adapter in loaded:
         _require_task(adapter.facts or facts, spec, adapter.folder)
         adapters.require_fit(adapter, backbone, adapter.facts or facts)
     _require_summable(loaded, facts)
-    texts = [task.prompt if spec.prompt is None else spec.prompt, spec.negative_prompt]
-    prompt, negative = backbones.embed(backbone.folder, texts, spec.loras).unsqueeze(1)
+    size = _size(spec, task, backbone, facts.image_size or backbone.image_size)
+    embedded = _embed(spec, task, backbone)
+    prompt, negative = embedded.words.unsqueeze(1)
     return Recipe(
         spec=spec,
         task=task,
@@ -127,10 +135,40 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
         scales=scales,
         facts=facts,
         schedules=tuple(_schedule(steps, facts, backbone) for steps in spec.steps),
-        size=_size(spec, task, backbone, facts.image_size or backbone.image_size),
+        size=size,
         prompt=prompt,
         negative=negative,
+        micro=_micro(embedded.pooled, spec.guidance, size),
     )
+
+
+def _embed(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> Embedded:
+    """The prompt and the negative one, as the U-Net reads them."""
+    texts = [task.prompt if spec.prompt is None else spec.prompt, spec.negative_prompt]
+    words, pooled = text.embed(backbone.folder, texts, spec.loras)
+    micro.require_fit(backbone.unet, pooled)
+    if pooled is not None and (task.text or spec.text_input):
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"{spec.model} reads prompts through two encoders, so a prompt has to be built in",
+            f"task '{task.name}' needs a backbone with one" if task.text else "leave out --text-input",
+        )
+    if pooled is not None and not spec.negative_prompt and text.zero_if_empty(backbone.folder):
+        words[1], pooled[1] = 0, 0
+    return Embedded(words, pooled)
+
+
+def _micro(pooled: "Tensor | None", guidance: float, size: tuple[int, int]) -> Micro | None:
+    if pooled is None:
+        return None
+    return Micro(pooled[:1] if guidance == 1 else pooled.flip(0), *size)
+
+
+def _ordinary(spec: BuildSpec, train_timesteps: int) -> AdapterSpec:
+    """For an adapter that says nothing of its training: evenly spread timesteps from the noisiest on, and DDIM, which
+    is Euler's method for models of noise. So are SD-Turbo and its like sampled."""
+    lists = {str(n): schedules.trailing_timesteps(n, train_timesteps) for n in spec.steps}
+    return AdapterSpec(spec.task, predictor="ddim", train_timesteps=train_timesteps, timesteps=lists)
 
 
 def _bytes(module: "nn.Module") -> int:

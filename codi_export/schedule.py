@@ -12,6 +12,11 @@ def grid_timesteps(steps: int, adapter: AdapterSpec) -> tuple[int, ...]:
     return tuple(adapter.gap * k + adapter.offset for k in ks)
 
 
+def trailing_timesteps(steps: int, train_timesteps: int) -> tuple[int, ...]:
+    """N timesteps spread evenly, the first at the noisiest (arXiv 2305.08891, table 2; diffusers' "trailing")."""
+    return tuple(round(train_timesteps * (steps - i) / steps) - 1 for i in range(steps))
+
+
 def timesteps(steps: int, adapter: AdapterSpec) -> tuple[tuple[int, ...], str]:
     """The adapter's own list for N steps and no warning, or the even one with a warning."""
     chosen = adapter.timesteps.get(str(steps))

@@ -112,7 +112,8 @@ class BuildSpec:
     model: str = "mini"
     adapters: tuple[str, ...] = ()  # DIR or DIR:SCALE; several are summed; none: the model's own
     loras: tuple[str, ...] = ()  # files, each with :scale behind it if that is not 1
-    sampler: str = "prev"
+    vae: str = "full"  # the model's own; `tiny`: its vae_tiny/; or a folder
+    sampler: str = ""  # empty: what the adapter was trained for
     precision: Precision = "fp32"
     height: int = 0
     width: int = 0

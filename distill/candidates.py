@@ -11,6 +11,7 @@ import codi_export
 from codi_export.bundle import read_manifest
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import backbone as bb
+from codi_export.model import parts
 
 from . import config, run
 from .config import DataConfig
@@ -54,7 +55,7 @@ def _of_session(name: str, session: "codi_export.Session", seed: int) -> Candida
 
 def round_trip(folder: Path) -> Candidate:
     """Through a VAE and back: the ceiling of every bundle on it."""
-    vae = bb.load_part(bb.vae_class(folder), folder)
+    vae = parts.load_part(parts.vae_class(folder), folder)
 
     @torch.no_grad()
     def make(pixels: Pixels) -> Pixels:

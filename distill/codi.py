@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from codi_export import registry, schedule
 from codi_export.model import backbone as bb
-from codi_export.model import fuse
+from codi_export.model import fuse, text
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.model.step import Step
 from codi_export.spec import AdapterSpec, TaskSpec
@@ -54,7 +54,7 @@ class CodiJob:
         self.scenes, held_scenes = stream.pool(folder, data.scenes, data, data.held_out_scenes, load)
         self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
         self.backbone = bb.load(model)
-        self.text = bb.load_text(model)
+        self.text = text.load_text(model)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
         self.module = adapted.new(config, self.backbone, task.condition_channels).train()
         stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")

@@ -15,7 +15,7 @@ from diffusers import AutoencoderDC, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export.model import backbone as bb
-from codi_export.model import prediction
+from codi_export.model import parts, prediction
 from codi_export.model.denoiser import as_coefficient
 
 from . import text
@@ -77,7 +77,7 @@ class BackboneJob:
         photos, self.held_out = pictures.split(photos, data.held_out_photos)
         scenes, held_out_scenes = pictures.split(scenes, data.held_out_scenes)
         self.photos, self.scenes, self.held_out = photos, scenes, held_out_scenes[:4] + self.held_out[:4]
-        self.vae = bb.load_part(AutoencoderDC, vae)
+        self.vae = parts.load_part(AutoencoderDC, vae)
         self.scheduler = DDPMScheduler(
             beta_schedule="scaled_linear",
             beta_start=0.00085,

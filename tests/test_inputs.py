@@ -9,7 +9,7 @@ from PIL import Image
 import codi_export
 from codi_export.cli.main import main
 from codi_export.errors import CodiError
-from codi_export.model.backbone import load_text
+from codi_export.model.text import load_text
 from codi_export.runtime.session import Session
 from codi_export.spec import AdapterSpec
 from tests import tiny

@@ -88,8 +88,22 @@ def test_what_an_adapter_was_trained_for_is_compared(tmp_path: Path) -> None:
 def test_a_plain_controlnet_is_said_to_be_one(tmp_path: Path) -> None:
     folder = tiny.plain_controlnet(tmp_path, Path(spec().model), (4, 8, 16))
     one = prepare(replace(spec(), adapters=(str(folder),)))
-    assert one.facts == AdapterSpec("sr")
-    assert any("a plain adapter" in warning for warning in one.warnings(2))
+    assert one.sampler.name == "ddim"
+    assert [[step.t for step in schedule.steps] for schedule in one.schedules] == [
+        [999],
+        [999, 499],
+        [999, 749, 499, 249],
+    ]
+    assert one.warnings(2) == (
+        f"{folder} has no codi_adapter.json: an ordinary adapter, not distilled for few steps",
+        "it is sampled with ddim, at t = 999, 499",
+    )
+
+
+def test_a_sampler_that_is_asked_for_is_used(tmp_path: Path) -> None:
+    folder = tiny.plain_controlnet(tmp_path, Path(spec().model), (4, 8, 16))
+    assert prepare(replace(spec(), adapters=(str(folder),), sampler="prev")).sampler.name == "prev"
+    assert recipe().sampler.name == "prev", "the adapter's own"
 
 
 def test_the_prompt_is_the_tasks_unless_given() -> None:

@@ -188,7 +188,7 @@ def _save(folder: Path, unet: nn.Module, vae: nn.Module, prediction_type: str, z
         "vae": vae,
         "scheduler": scheduler,
         "text_encoder": _text_encoder(),
-        "tokenizer": _tokenizer(),
+        "tokenizer": tokenizer(),
     }
     for name, part in parts.items():
         part.save_pretrained(folder / name)
@@ -210,7 +210,8 @@ def _text_encoder() -> CLIPTextModel:
     )
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Eight words, as `tokenizers` reads them."""
     words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(

@@ -57,11 +57,17 @@ COUNT = click.IntRange(min=1)
     help="Low-rank changes to add to the backbone's weights: diffusers', peft's or kohya's keys.",
 )
 @click.option(
+    "--vae",
+    metavar="full|tiny|DIR",
+    default="full",
+    show_default=True,
+    help="The model's own VAE, the tiny one in its vae_tiny/, or one in another folder.",
+)
+@click.option(
     "--sampler",
     metavar="NAME",
-    default="prev",
-    show_default=True,
-    help="The update between steps: codi-export list samplers.",
+    default="",
+    help="The update between steps: codi-export list samplers. The adapter's own if left out; ddim if it says none.",
 )
 @click.option("--height", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
 @click.option("--width", metavar="PIXELS", type=COUNT, help="Of the output; the model's own if left out.")
@@ -99,6 +105,7 @@ def build(
     model: str,
     adapters: tuple[str, ...],
     loras: tuple[str, ...],
+    vae: str,
     sampler: str,
     height: int | None,
     width: int | None,
@@ -123,6 +130,7 @@ def build(
         steps=steps,
         model=model,
         loras=loras,
+        vae=vae,
         sampler=sampler,
         precision=precision,
         height=height or 0,

@@ -8,7 +8,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes, store
 from codi_export.graph.cache import Cache
 from codi_export.graph.export import trace
-from codi_export.model.backbone import Text
+from codi_export.model.text import Text
 
 GRAPH = "graphs/text.onnx"
 TOKENIZER = "tokenizer.json"

@@ -15,7 +15,8 @@ from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS, read_facts
 from codi_export.model import lora
-from codi_export.model.backbone import Backbone, load_part
+from codi_export.model.backbone import Backbone
+from codi_export.model.parts import load_part, require_finite, require_weights
 from codi_export.model.steering import Net
 from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, to_json
@@ -67,11 +68,13 @@ def _class(folder: Path) -> type[Net]:
 
 
 def _load_with_trunk(folder: Path, facts: AdapterSpec) -> ControlNetModel:
+    require_weights(folder)
     try:
         net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), facts.trunk, facts.reads)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {error}") from error
+    require_finite(net, folder)
     return net.float().eval().requires_grad_(False)
 
 
@@ -105,6 +108,9 @@ def _controlnet_fit(net: Any, backbone: Backbone, facts: AdapterSpec) -> Fit:
     yield "channels per level", tuple(net.block_out_channels), tuple(unet.block_out_channels)
     yield "layers per block", net.layers_per_block, unet.layers_per_block
     yield "prompt width", net.cross_attention_dim, unet.cross_attention_dim
+    if net.addition_embed_type:
+        inputs = "projection_class_embeddings_input_dim"
+        yield "numbers read beside the prompt's words", getattr(net, inputs), getattr(unet, inputs)
     yield "condition channels", net.conditioning_channels, condition_channels(backbone, facts.condition, seen)
     yield "condition pixels per latent pixel", strides, factor if pixels else 1
 

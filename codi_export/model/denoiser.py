@@ -6,7 +6,9 @@ import torch
 from diffusers import T2IAdapter, UNet2DConditionModel
 from torch import Tensor, nn
 
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import prediction, steering, t2i
+from codi_export.model.micro import Micro, wanted
 from codi_export.model.steering import Condition, Net, Steering
 from codi_export.spec import PredictionType
 
@@ -25,12 +27,16 @@ class Denoiser(nn.Module):
         prediction_type: PredictionType,
         others: Sequence[Net] = (),
         scales: Sequence[float] = (1.0,),
+        micro: Micro | None = None,
     ) -> None:
         super().__init__()
+        if wanted(unet) != bool(micro):
+            raise CodiError(ErrorCode.BAD_MODEL, "the U-Net reads a pooled prompt and sizes, which are not given here")
         self.unet = unet
         self.adapter = _fit(adapter, unet) if adapter else None
         self.others = nn.ModuleList(_fit(other, unet) for other in others)
         self.scales = tuple(scales)
+        self.micro = micro
         self.prediction_type = prediction_type
 
     @property
@@ -71,14 +77,15 @@ class Denoiser(nn.Module):
         return x, eps
 
     def _predict(self, z: Tensor, t: Tensor, prompt: Tensor, steered: Steering) -> Tensor:
-        output: Tensor = self.unet(z, t, prompt, **steered.arguments, return_dict=False)[0]
+        added = self.micro(len(z)) if self.micro else None
+        output: Tensor = self.unet(z, t, prompt, added_cond_kwargs=added, **steered.arguments, return_dict=False)[0]
         return output
 
     def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Steering:
         total, rest = Steering(), condition or ()
         for net, scale in zip(self.adapters if rest else (), self.scales, strict=False):
             own, rest = rest[: steering.count(net)], rest[steering.count(net) :]
-            total += steering.steer(net, z, t, prompt, own) * scale
+            total += steering.steer(net, z, t, prompt, own, self.micro) * scale
         return total
 
 

@@ -26,8 +26,10 @@ OWNERS = {
     "lora_unet_": "unet",
     "base_model.model.": "unet",
     "text_encoder.": "text_encoder",
+    "text_encoder_2.": "text_encoder_2",
     "lora_te_": "text_encoder",
     "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
 }
 KEY = re.compile(r"(?P<layer>.+?)(?:[._]lora(?:_linear_layer)?[._](?P<part>A|B|down|up)\.weight|\.(?P<alpha>alpha))")
 NAMED = 3  # keys in an error
@@ -70,7 +72,7 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
 
 @torch.no_grad()
 def merge(net: Net, file: Path, scale: float = 1.0, owner: str = "unet") -> Net:
-    """Add what a file changes in its `owner`, the U-Net or the text encoder, to the weights of `net`, in place.
+    """Add what a file changes in its `owner`, the U-Net or a text encoder, to the weights of `net`, in place.
 
     Raises CodiError (bad-model) for a key that names no layer, and for a change that does not fit its layer.
     """

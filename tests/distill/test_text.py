@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from codi_export.model import backbone
+from codi_export.model.text import embed
 from distill import text
 from tests import tiny
 
@@ -29,10 +29,10 @@ def test_new_words_change_nothing_that_was_known(tmp_path: Path) -> None:
     tokenizer.save_pretrained(folder / "tokenizer")
     torch.manual_seed(0)
     text.new_encoder(tokenizer, CONFIG).half().save_pretrained(folder / "text_encoder")
-    before = backbone.embed(folder, ["a red cube", "paint the cube red"])
+    before = embed(folder, ["a red cube", "paint the cube red"]).words
 
     assert text.add_words(folder, ["Paint the cube red", "remove it"]) == ["it", "paint", "remove", "the"]
-    after = backbone.embed(folder, ["a red cube", "paint the cube red", "remove it"])
+    after = embed(folder, ["a red cube", "paint the cube red", "remove it"]).words
     assert torch.equal(before[0], after[0])
     assert not torch.equal(before[1], after[1])
     assert text.add_words(folder, ["remove it"]) == []

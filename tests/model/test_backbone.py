@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import backbone as backbones
+from codi_export.model.text import embed
 from tests import tiny
 
 
@@ -52,7 +54,7 @@ def test_everything_is_float32_and_frozen() -> None:
 
 def test_prompts_differ() -> None:
     folder = Path(tiny.recipe("epsilon").spec.model)
-    embedding = backbones.embed(folder, ["a photo of the sea", "", "a photo of the sea " * 9])
+    embedding = embed(folder, ["a photo of the sea", "", "a photo of the sea " * 9]).words
     assert embedding.shape == (3, tiny.TOKENS, tiny.TEXT_WIDTH)
     assert not torch.equal(embedding[0], embedding[1])
 
@@ -79,12 +81,45 @@ def test_an_unknown_vae(folder: Path) -> None:
 
 def test_an_unknown_prediction_type(folder: Path) -> None:
     change(folder / "scheduler/scheduler_config.json", prediction_type="flow_prediction")
-    assert "prediction type 'flow_prediction'" in refused(folder)
+    assert "cannot express prediction_type='flow_prediction'" in refused(folder)
 
 
 def test_a_unet_that_wants_more_inputs(folder: Path) -> None:
     change(folder / "unet/config.json", time_cond_proj_dim=8)
-    assert "time_cond_proj_dim=8 is not supported" in refused(folder)
+    assert "time_cond_proj_dim=8" in refused(folder)
+
+
+@pytest.mark.parametrize("key", ["beta_schedule", "beta_end"])
+def test_noise_without_betas(key: str, folder: Path) -> None:
+    file = folder / "scheduler/scheduler_config.json"
+    config = {**json.loads(file.read_text()), "_class_name": "FlowMatchEulerDiscreteScheduler"}
+    config.pop(key)
+    file.write_text(json.dumps(config))
+    assert "a FlowMatchEulerDiscreteScheduler has no betas" in refused(folder)
+
+
+def test_schedules_that_are_not_read(folder: Path) -> None:
+    change(folder / "scheduler/scheduler_config.json", beta_schedule="exponential", snr_shift_scale=3.0)
+    assert "beta_schedule='exponential'" in refused(folder)
+    assert "snr_shift_scale=3.0" in refused(folder)
+
+
+def test_a_vae_of_another_family(folder: Path) -> None:
+    """Its latents are not those that the U-Net reads."""
+    AutoencoderTiny(
+        latent_channels=8,
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    ).save_pretrained(folder / "vae_tiny")
+    with pytest.raises(CodiError, match=r"vae_tiny: a VAE with 8 latent channels; the U-Net reads 4"):
+        backbones.load(folder, vae="tiny")
+
+
+def test_a_vae_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(CodiError, match=r"there is no VAE in .*vae_tiny"):
+        backbones.load(folder, vae="tiny")
 
 
 def change(file: Path, **values: object) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import backbone as backbones
 from codi_export.model import lora
+from codi_export.model.text import load_text
 from tests import tiny
 
 Z, T, PROMPT = torch.randn(1, 4, 8, 8), torch.tensor(499), torch.randn(1, tiny.TOKENS, tiny.TEXT_WIDTH)
@@ -120,10 +121,10 @@ def test_files_of_others(tmp_path: Path, form: int, alpha: float | None) -> None
 def test_a_text_encoder_is_changed_by_its_own_keys(tmp_path: Path, layer: str) -> None:
     folder, file = tiny.recipe("epsilon").backbone.folder, tmp_path / "lora.safetensors"
     name = "encoder.layers.0.mlp.fc1"
-    weight = backbones.load_text(folder).encoder.get_submodule(name).weight
+    weight = load_text(folder).encoder.get_submodule(name).weight
     down, up = torch.randn(2, weight.shape[1]), torch.randn(len(weight), 2)
     save_file({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up}, file)
-    changed = backbones.load_text(folder, [f"{file}:2"]).encoder.get_submodule(name).weight
+    changed = load_text(folder, [f"{file}:2"]).encoder.get_submodule(name).weight
     torch.testing.assert_close(changed, weight + 2 * up @ down)
     loaded = backbones.load(folder, [str(file)]).unet.state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in unet().state_dict().items())
