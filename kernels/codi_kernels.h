@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#define CODI_API __attribute__((visibility("default")))
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -33,7 +35,7 @@ enum codi_kernels_status {
 enum codi_kernels_type { CODI_FLOAT32 = 0, CODI_FLOAT16 = 1 };
 
 /* What was wrong with this thread's last call that failed. */
-const char* codi_kernels_message(void);
+CODI_API const char* codi_kernels_message(void);
 
 /* Standard normal noise, out [batch, channels, height, width]: a function of seed and place (noise/noise.h). Image b
  * has index image + b; (y, x) is the window's place in an unbounded latent plane. All three wrap at 2^32. */
@@ -45,8 +47,8 @@ struct codi_noise {
     int64_t batch, channels, height, width;
     void* out;
 };
-int codi_noise_host(const struct codi_noise*);
-int codi_noise_cuda(const struct codi_noise*, void* stream);
+CODI_API int codi_noise_host(const struct codi_noise*);
+CODI_API int codi_noise_cuda(const struct codi_noise*, void* stream);
 
 /* GroupNorm and, if `silu`, SiLU, channels last: out = silu(norm(v) weight + bias), v = [x ; second] + shift +
  * residual.
@@ -67,10 +69,10 @@ struct codi_group_norm_silu {
     void *out, *workspace;
     int64_t workspace_bytes;
 };
-int codi_group_norm_silu_host(const struct codi_group_norm_silu*);
-int codi_group_norm_silu_cuda(const struct codi_group_norm_silu*, void* stream);
+CODI_API int codi_group_norm_silu_host(const struct codi_group_norm_silu*);
+CODI_API int codi_group_norm_silu_cuda(const struct codi_group_norm_silu*, void* stream);
 /* In bytes; -1 if the record would be refused for its sizes. Pointers are not looked at. */
-int64_t codi_group_norm_silu_workspace(const struct codi_group_norm_silu*);
+CODI_API int64_t codi_group_norm_silu_workspace(const struct codi_group_norm_silu*);
 
 /* GEGLU: x [rows, 2 columns] -> out [rows, columns] = value gelu(gate), where value is the first half of a row and gate
  * the second, after bias [2 columns] is added (if not null). gelu is the exact one. out overlaps nothing. */
@@ -81,8 +83,56 @@ struct codi_geglu {
     const void *x, *bias;
     void* out;
 };
-int codi_geglu_host(const struct codi_geglu*);
-int codi_geglu_cuda(const struct codi_geglu*, void* stream);
+CODI_API int codi_geglu_host(const struct codi_geglu*);
+CODI_API int codi_geglu_cuda(const struct codi_geglu*, void* stream);
+
+enum codi_prediction { CODI_EPSILON = 0, CODI_V_PREDICTION = 1, CODI_SAMPLE = 2 };
+
+/* One sampler update, element by element: the clean estimate x from a prediction at z = alpha x + sigma eps, and
+ *
+ *     next = mix_x x + mix_z z + mix_noise noise
+ *
+ * DDIM has mix_noise 0; PREv has mix_z 0, and `noise` is what the run began with. noise may be null if mix_noise is 0.
+ * next and estimate (the x of this step) are written where they are not null; one of them must be there. Each may be
+ * prediction, z or noise itself; they are apart from each other. All tensors have `elements` elements. */
+struct codi_sampler_step {
+    int64_t bytes;
+    int64_t elements;
+    double alpha, sigma, mix_x, mix_z, mix_noise;
+    int32_t prediction_type, type;
+    const void *prediction, *z, *noise;
+    void *next, *estimate;
+};
+CODI_API int codi_sampler_step_host(const struct codi_sampler_step*);
+CODI_API int codi_sampler_step_cuda(const struct codi_sampler_step*, void* stream);
+
+enum codi_layout { CODI_NCHW = 0, CODI_NHWC = 1 };
+
+/* A picture, uint8 [batch, height, width, channels], as a tensor: out = gain v / 255 + offset in `layout`, at
+ * out_height and out_width, which are at least height and width. Larger ones are reached by bicubic interpolation,
+ * Pillow's: a = -0.5, centres at half pixels, weights at the edges renormalised. out overlaps nothing. */
+struct codi_image_to_tensor {
+    int64_t bytes;
+    int64_t batch, height, width, channels, out_height, out_width;
+    float gain, offset;
+    int32_t layout, type;
+    const void* image;
+    void* out;
+};
+CODI_API int codi_image_to_tensor_host(const struct codi_image_to_tensor*);
+CODI_API int codi_image_to_tensor_cuda(const struct codi_image_to_tensor*, void* stream);
+
+/* The way back: tensor in `layout`, [-1, 1] -> uint8 image [batch, height, width, channels], floor(127.5 (v + 1) +
+ * 0.5), limited to 0..255; NaN becomes 0. image overlaps nothing. */
+struct codi_tensor_to_image {
+    int64_t bytes;
+    int64_t batch, height, width, channels;
+    int32_t layout, type;
+    const void* tensor;
+    void* image;
+};
+CODI_API int codi_tensor_to_image_host(const struct codi_tensor_to_image*);
+CODI_API int codi_tensor_to_image_cuda(const struct codi_tensor_to_image*, void* stream);
 
 #ifdef __cplusplus
 }

@@ -1,2 +1,3 @@
 #include "emulator.h"
-extern "C" void codi_emulator_seed(unsigned seed) { emulator::order.seed(seed); }
+
+extern "C" __attribute__((visibility("default"))) void codi_emulator_seed(unsigned seed) { emulator::order.seed(seed); }

@@ -56,7 +56,18 @@ def compile_op(op: str, out: Path, kernels: Path = ROOT / "kernels", flags: tupl
     sanitize = SANITIZE if "CODI_SANITIZE" in os.environ else ()
     emulator = f'-DCODI_EMULATOR="{HERE / "emulator.h"}"'
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-    command = [compiler(), "-std=c++17", *flags, *sanitize, *warnings, "-fopenmp", "-fPIC", "-shared", emulator]
+    command = [
+        compiler(),
+        "-std=c++17",
+        *flags,
+        *sanitize,
+        *warnings,
+        "-fopenmp",
+        "-fPIC",
+        "-shared",
+        "-fvisibility=hidden",
+        emulator,
+    ]
     command += [*map(str, sources), "-x", "c++", str(kernels / op / f"{op}.cu"), "-o", str(out)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
