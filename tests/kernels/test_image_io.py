@@ -82,7 +82,7 @@ def reference(case: Case, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
         return empty, empty
     rows, columns = (bicubic_matrix(size, out).numpy() for size, out in zip(image.shape[1:3], case.out, strict=True))
     level = np.einsum("yh,bhwc,xw->byxc", rows, image.astype(np.float64), columns)
-    # A weight is a cubic of four roundings over a sum, and 16 products meet in two sums of four; |weights| sum to 1.3^2.
+    # A weight is a cubic of four roundings over a sum, and 16 products meet in two sums; |weights| sum to 1.3^2.
     roundings = 0 if case.scale == (1, 1) else 12 * 1.3**2
     value = level / 255 * case.gain + case.offset
     error = EPS32 * (abs(case.gain) * (roundings + np.abs(level) / 255) + np.abs(value))

@@ -40,7 +40,8 @@ def test_it_is_compiled_once() -> None:
 
 def test_other_sources_are_another_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "common").mkdir()
-    (tmp_path / "common/message.cpp").write_text('extern "C" int answer() { return 42; }')
+    shown = '__attribute__((visibility("default")))'
+    (tmp_path / "common/message.cpp").write_text(f'extern "C" {shown} int answer() {{ return 42; }}')
     monkeypatch.setattr(library, "sources", lambda: tmp_path)
     assert ctypes.CDLL(str(library.build())).answer() == 42
 
