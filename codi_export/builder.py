@@ -24,6 +24,7 @@ from codi_export.model import backbone as backbones
 from codi_export.model import reference
 from codi_export.model.text import load_text
 from codi_export.parity import Outcome
+from codi_export.planner import Workload
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime.noise import normal
 from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, Precision, Schedule, TensorSpec
@@ -123,6 +124,16 @@ def build_specs(
     return manifest
 
 
+def estimate(spec: BuildSpec, cache: Cache) -> Workload:
+    """What a build of the first graph of `spec` would make, for `planner.plan`; nothing is written but the cache."""
+    recipe = prepare(spec, backbones.load(zoo.folder(spec.model), spec.loras))
+    exported = export(recipe.pieces(), _trials(recipe)[0], replace(cache, task=recipe.task.name))
+    schedule, name = recipe.schedules[0], spec.graphs[0]
+    model = unroll(exported, schedule, recipe.sampler, name)
+    passes.run(model)
+    return Workload(name, len(schedule), spec.precision, cost.weight_bytes(model), cost.count(model))
+
+
 def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cache: Cache) -> Iterator[Graph]:
     """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch."""
     task, pieces, trials = recipe.task.name, recipe.pieces(), _trials(recipe)
@@ -147,7 +158,8 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cach
         found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
         figures = parity.require(found, wanted, recipe.spec.min_psnr)
         _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
-        yield _record(recipe, schedule, name, figures, files.sha256(folder / "graphs" / f"{task}.safetensors"))
+        adapter, size = files.sha256(folder / "graphs" / f"{task}.safetensors"), cost.weight_bytes(model)
+        yield replace(_record(recipe, schedule, name, figures), adapter_sha256=adapter, weight_bytes=size)
 
 
 def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], graphs: Sequence[Graph]) -> Manifest:
@@ -218,7 +230,7 @@ def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:
     )  # it writes raw memory
 
 
-def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity, adapter: str) -> Graph:
+def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> Graph:
     return Graph(
         name=name,
         task=recipe.task.name,
@@ -232,7 +244,6 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity, adap
         latent_factor=recipe.backbone.latent_factor,
         golden=f"golden/{name}.safetensors",
         parity=figures,
-        adapter_sha256=adapter,
         warnings=recipe.warnings(len(schedule)),
         cost=f"graphs/{name}.cost.json",
     )

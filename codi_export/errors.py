@@ -21,6 +21,7 @@ class ErrorCode(str, Enum):
     DIVERGED = "diverged"
     PARITY = "parity"
     BACKEND = "backend"
+    DOES_NOT_FIT = "does-not-fit"
 
 
 class CodiError(Exception):

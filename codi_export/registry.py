@@ -10,7 +10,7 @@ from typing import Any
 
 from codi_export.errors import CodiError, ErrorCode
 
-CONSTANTS = {"tasks": "TASK", "samplers": "SAMPLER", "backends": "BACKEND"}
+CONSTANTS = {"tasks": "TASK", "samplers": "SAMPLER", "backends": "BACKEND", "targets": "TARGET"}
 
 
 def names(kind: str) -> list[str]:

@@ -59,6 +59,50 @@ class TaskSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerMode:
+    """A setting of nvpmodel: `speed` is its share of the target's rates, `bandwidth` in bytes/s; `watts` 0: no cap."""
+
+    name: str
+    watts: float
+    speed: float
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """A machine to plan and build for, in bytes, bytes/s and FLOP/s (int8: operations/s), each with its source.
+
+    `compute_capability` "8.7", empty for a CPU; `usable_bytes`: what an application may have of `memory_bytes`, which
+    on a Jetson is shared with the CPU; `rates`: dense, by precision; `emulated`: precisions that run, slower than fp32;
+    `tensorrt`: what each JetPack ships.
+    """
+
+    name: str
+    device: str
+    compute_capability: str
+    memory_bytes: int
+    usable_bytes: int
+    bandwidth: float
+    rates: dict[str, float]
+    sources: dict[str, str]
+    shared_memory: bool = False
+    emulated: tuple[str, ...] = ()
+    modes: tuple[PowerMode, ...] = ()
+    tensorrt: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(0 < self.usable_bytes <= self.memory_bytes, f"target {self.name}: usable is more than there is")
+        _require(
+            "fp32" in self.rates and bool(self.sources), f"target {self.name}: expected a rate for fp32 and sources"
+        )
+
+    @property
+    def sm(self) -> int:
+        """Compute capability as NVIDIA's tools write it, 87; 0 for a CPU."""
+        return int(self.compute_capability.replace(".", "") or 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One denoiser evaluation: z = alpha x + sigma eps at timestep t, alpha^2 + sigma^2 = 1."""
 
@@ -186,6 +230,7 @@ class Graph:
     adapter_sha256: str = ""
     warnings: tuple[str, ...] = ()
     cost: str = ""  # a file with a `NodeCost` for each node
+    weight_bytes: int = 0  # of all its constants, each counted once
 
     @property
     def steps(self) -> int:
@@ -197,7 +242,8 @@ class NodeCost:
     """One node of a graph: `name` as it is there, `stage/...`.
 
     `flops` are those of its products (a multiplication and an addition are two); `bytes_read` includes `weight_bytes`,
-    what is read of constants; `live_bytes` are the activations that exist while it runs.
+    what is read of constants; `live_bytes` are the activations that exist while it runs. `module`: whose weights it
+    reads, `unet.mid_block.resnets.0.conv1`; where it reads none, the last module before it that did.
     """
 
     name: str
@@ -207,6 +253,7 @@ class NodeCost:
     bytes_written: int
     weight_bytes: int
     live_bytes: int
+    module: str = ""
 
     @property
     def stage(self) -> str:

@@ -9,7 +9,7 @@ import codi_export
 from codi_export import registry
 from codi_export.cli import terminal
 
-KINDS = ("tasks", "samplers", "backends", "models")
+KINDS = ("tasks", "samplers", "backends", "targets", "models")
 _HOME = Path(codi_export.__file__).parent
 
 

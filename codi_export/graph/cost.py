@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from codi_export import costs
+from codi_export.graph.store import is_weight
 from codi_export.spec import NodeCost
 
 # One name for the buffer of another: nothing is moved.
@@ -25,7 +26,13 @@ IN_PLACE = {
 def count(model: ir.Model) -> tuple[NodeCost, ...]:
     """One `NodeCost` a node, in the graph's order; every value needs a fixed shape."""
     live = _live_bytes(model.graph)
-    return tuple(_node(node, live[index]) for index, node in enumerate(model.graph))
+    modules = _modules(model.graph)
+    return tuple(_node(node, live[index], modules[index]) for index, node in enumerate(model.graph))
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """What the constants of a graph take, each counted once."""
+    return sum(_bytes(value) for value in model.graph.initializers.values())
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -33,7 +40,17 @@ def save(model: ir.Model, path: Path) -> None:
     costs.write(path, count(model))
 
 
-def _node(node: ir.Node, live: int) -> NodeCost:
+def _modules(graph: ir.Graph) -> list[str]:
+    """The module of each node: its first weight's name without the last part."""
+    found, now = [], ""
+    for node in graph:
+        weights = [str(value.name) for value in node.inputs if value is not None and is_weight(str(value.name))]
+        now = weights[0].rpartition(".")[0] if weights else now
+        found.append(now)
+    return found
+
+
+def _node(node: ir.Node, live: int, module: str) -> NodeCost:
     read = {value: _bytes(value) for value in node.inputs if value is not None}
     moved = 0 if node.op_type in VIEWS else 1
     return NodeCost(
@@ -44,6 +61,7 @@ def _node(node: ir.Node, live: int) -> NodeCost:
         bytes_written=moved * sum(_bytes(value) for value in node.outputs),
         weight_bytes=sum(size for value, size in read.items() if value.const_value is not None),
         live_bytes=live,
+        module=module,
     )
 
 

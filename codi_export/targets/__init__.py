@@ -1,0 +1,11 @@
+"""One `TargetSpec` a file: a machine to plan and build for. Data only; every figure has its source beside it.
+
+Rates are dense (no structured sparsity) and, for fp16 and bf16, with fp32 accumulation; GeForce cards are twice as
+fast with fp16 accumulation. `usable_bytes` is what is left to us: of Jetson's shared memory the kernel's MemTotal less
+1 GiB for a system without a desktop, of a card's its memory less 0.75 GiB for CUDA's context and the libraries; both
+deductions are ours.
+"""
+
+# TensorRT version -> newest ONNX opset that its parser reads; a version that is not here is as the next lower one.
+# 10.3: the parser that JetPack 6 ships; 10.15 and 11: docs/operators.md of onnx-tensorrt, TensorRT 11's opset guide.
+OPSETS = {(10, 0): 20, (10, 15): 24, (11, 0): 24, (11, 5): 25}
