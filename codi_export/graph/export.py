@@ -3,6 +3,7 @@
 Weights keep the names and the layout that they have in the backbone's and the adapter's own files (see `store`).
 """
 
+import ast
 import logging
 import warnings
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from codi_export.model import structure
 from codi_export.model.fuse import Pieces
 
 OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
+SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it lies in, from the outermost, then its own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,26 @@ def _traced(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tu
     model.graph.name = name
     for key, value in list(model.graph.initializers.items()):
         value.name = _shared(key)
+    modules = _modules(model.graph)
     ClearMetadataAndDocStringPass()(model)  # stack traces: megabytes a step, and paths of the machine that built it
     passes.run(model)
+    _name_after(modules, model.graph)
     return model
+
+
+def _modules(graph: ir.Graph) -> dict[ir.Value, str]:
+    """Which module makes a value, as the exporter noted it: `unet.down_blocks.0.resnets.0.conv1`."""
+    scopes = {node: ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))[:-1] for node in graph}  # last: the op
+    return {value: _shared(scopes[node][-1]) for node in graph if scopes[node] for value in node.outputs}
+
+
+def _name_after(modules: dict[ir.Value, str], graph: ir.Graph) -> None:
+    """`conv2d_9` becomes `unet.down_blocks.0.resnets.0.conv1/conv2d_9`; what the piece gives keeps its name."""
+    outputs = set(graph.outputs)
+    for node in graph:
+        for value in node.outputs:
+            if value not in outputs and (module := modules.get(value)):
+                value.name = f"{module}/{value.name}"
 
 
 def _shared(key: str) -> str:

@@ -1,7 +1,8 @@
 """Condition + N steps + decode in one graph: nodes are copied, weights are shared, the schedule becomes constants.
 
-Every value is named after its stage: `condition/...`, `step1/...`, ..., `decode/...`. No Loop: TensorRT has run one
-iteration too many of those (onnxruntime 13894).
+Every value is named after its stage and the module that makes it: `condition/vae.encoder.conv_in/conv2d`, ...,
+`step1/unet.conv_in/conv2d`, ..., `decode/picture`. No Loop: TensorRT has run one iteration too many of those
+(onnxruntime 13894).
 """
 
 import numpy as np

@@ -40,6 +40,17 @@ def test_weights_are_the_folders_own_tensors(toy: tuple[Recipe, Exported]) -> No
     assert used <= set(values), "an adapter that begins as a copy of the U-Net keeps tensors of its own"
 
 
+def test_values_are_named_after_the_modules_that_make_them(toy: tuple[Recipe, Exported]) -> None:
+    recipe, exported = toy
+    known = {f"unet.{name}" for name, _ in recipe.backbone.unet.named_modules()}
+    convolutions = [node for node in exported.step.graph if node.op_type == "Conv"]
+    for node in convolutions:
+        module, _, _ = str(node.outputs[0].name).rpartition("/")
+        weight = str(node.inputs[1].name)  # type: ignore[union-attr]
+        assert weight == f"{module}.weight" and (not module.startswith("unet.") or module in known)
+    assert len(convolutions) > 10
+
+
 def test_nothing_else_is_large(toy: tuple[Recipe, Exported]) -> None:
     """Beside weights a piece holds shapes, scalars and the two resize matrices, never a transposed copy of a weight."""
     for model in toy[1].models:
