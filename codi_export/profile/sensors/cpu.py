@@ -26,9 +26,8 @@ def find(root: Path = Path("/")) -> list[Sensor]:
             throttling=reason,
         )
 
-    return [
-        Sensor("linux", Facts(governor=_word(root / CPU / "cpu0/cpufreq/scaling_governor"), **_maximum(root)), read)
-    ]
+    governor = _word(root / CPU / "cpu0/cpufreq/scaling_governor")
+    return [Sensor("linux", Facts(governor=governor, max_clocks_mhz=_maximum(root)), read)]
 
 
 def clock_mhz(root: Path) -> float | None:
@@ -57,9 +56,9 @@ def resident_bytes(root: Path) -> int | None:
     return int(words[1]) * PAGE if len(words) > 1 else None
 
 
-def _maximum(root: Path) -> dict[str, dict[str, float]]:
+def _maximum(root: Path) -> dict[str, float]:
     kilohertz = _number(root / CPU / "cpu0/cpufreq/cpuinfo_max_freq")
-    return {} if kilohertz is None else {"max_clocks_mhz": {"cpu": kilohertz / 1000}}
+    return {} if kilohertz is None else {"cpu": kilohertz / 1000}
 
 
 def _energy_counter(root: Path) -> Callable[[], float | None]:

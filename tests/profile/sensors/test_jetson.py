@@ -1,8 +1,4 @@
-"""Lines that `tegrastats` printed on real modules, one or more of every JetPack generation.
-
-Recorded by their owners and published: Datadog's agent (JetPack 4 to 6), and the logs of others for JetPack 6.2, 7.0
-(Thor) and 7.2 (Orin). They are measurements, quoted as facts.
-"""
+"""Lines that `tegrastats` printed on real modules, some of every JetPack generation (tests/data/README.md)."""
 
 import subprocess
 import sys
