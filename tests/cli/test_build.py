@@ -38,10 +38,10 @@ def test_a_strangers_model_builds_runs_and_verifies(
     report = json.loads(printed.out)
     assert set(report) == {"bundle", "bytes", "graphs", "seconds", "peak_rss_bytes", "reused"}
     (graph,) = report["graphs"]
-    assert (graph["task"], graph["steps"], graph["sampler"], graph["precision"]) == ("sr", 1, "prev", "fp32")
+    assert (graph["task"], graph["steps"], graph["sampler"], graph["precision"]) == ("sr", 1, "ddim", "fp32")
     assert graph["parity_db"] >= 60
     assert report["bytes"] == sum(p.stat().st_size for p in out.rglob("*") if p.is_file() and p.name != "codi.json")
-    assert "a plain adapter" in printed.err
+    assert "an ordinary adapter" in printed.err
     assert "tracing" in printed.err
     assert main(["verify", str(out)]) == 0
     picture = tmp_path / "out.png"
@@ -55,7 +55,7 @@ def test_a_dry_run_writes_nothing(
     monkeypatch.chdir(tmp_path)
     assert main([*stranger, "--steps", "2", "--steps", "4", "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert "sr  2 steps  prev at t = [999, 499]" in shown
+    assert "sr  2 steps  ddim at t = [999, 499]" in shown
     assert "image [1, 16, 16, 3] + noise [1, 4, 8, 8] -> [1, 64, 64, 3]" in shown
     assert main([*stranger, "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bundle"] == "sr-2step"

@@ -151,4 +151,4 @@ def test_a_setting_that_is_unknown_and_off(unet: Path) -> None:
 
 def test_a_config_that_is_no_config(unet: Path) -> None:
     (unet / "config.json").write_text("[1, 2")
-    assert "is no config" in refused(unet).message
+    assert "is not a config" in refused(unet).message
