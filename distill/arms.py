@@ -59,7 +59,7 @@ class Arm:
     after: str = ""
     rate: float = 8e-4
     judged_on: str = "photos/eval"
-    side: int = 176  # the smallest side of those photos is 180
+    side: int = 128  # the smallest side of those photos is 180; judging should not take as long as training
 
 
 FEW = ("1", "2", "2 noisy", "4", "4 noisy")

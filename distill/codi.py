@@ -23,6 +23,7 @@ from .data import conditions, crops, pictures, stream
 from .data.tensors import centre, save_picture, to_signed, to_unit
 from .ema import Ema
 from .step import CodiConfig, Draw, Models, Sample, Tables, draw
+from .text import remembering
 from .trainer import Batch
 
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
@@ -55,6 +56,7 @@ class CodiJob:
         self.held_out = pictures.to_validate(held_photos or held_scenes[:HELD_OUT], data.validation_crop)
         self.backbone = bb.load(model)
         self.text = text.load_text(model)
+        self.embed = remembering(self.text.embed)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
         self.module = adapted.new(config, self.backbone, task.condition_channels).train()
         stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")
@@ -64,7 +66,7 @@ class CodiJob:
 
     def gradient_path(self) -> list[nn.Module]:
         """What is trained; a frozen U-Net, which the adapter's gradient comes through; the decoder of L_g."""
-        decoder = [] if self.method.distance == "latent" else [self.backbone.vae]
+        decoder = [self.backbone.vae] if self.method.distance in ("pixel", "perceptual") else []
         return [self.module, *([self.backbone.unet] if self.module.unet is None else []), *decoder]
 
     def frozen(self) -> list[nn.Module]:
@@ -93,7 +95,7 @@ class CodiJob:
         with torch.no_grad():
             x = bb.encode(vae, batch["image"])
             condition = self._condition(batch["seen"])
-        prompt = self.text.embed(batch["tokens"])
+        prompt = self.embed(batch["tokens"])
         empty = self.prompt([""]).to(rng.device).expand_as(prompt)
         sample = Sample(x, batch["image"], condition, prompt, empty)
         target = self._denoiser(self.target.average.to(rng.device))
@@ -103,7 +105,7 @@ class CodiJob:
 
     def prompt(self, captions: list[str]) -> Tensor:
         """Embeddings [B, T, D]."""
-        return self.text.embed(self.text.tokens(captions))
+        return self.embed(self.text.tokens(captions))
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Draw:
         """Timesteps and noise for latents x."""

@@ -27,7 +27,7 @@ class CodiConfig:
     predictor: Literal["prev", "ddim"] = "prev"
     ode_model: Literal["online", "ema", "teacher"] = "online"
     loss_space: Literal["eps", "x"] = "eps"
-    distance: Literal["latent", "pixel", "perceptual"] = "latent"
+    distance: Literal["latent", "weighted", "pixel", "perceptual"] = "latent"
     weight: float = 0.3
     guidance: tuple[float, float] = (1.0, 1.0)
     L: int = 50

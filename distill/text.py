@@ -1,13 +1,31 @@
 """A tokenizer and a CLIP-shaped text encoder, both made from the captions at hand."""
 
+import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+
+REMEMBERED = 8192  # texts: more than `mini`'s captions and instructions, and at its width 200 MB
+
+
+def remembering(embed: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A frozen encoder's `embed`, tokens [B, T] -> [B, T, D], that reads a text once, however often it comes.
+
+    Each is read alone: in a batch its last bits would depend on its neighbours, and a resumed run, which remembers
+    nothing, would differ from an unbroken one.
+    """
+
+    @functools.lru_cache(maxsize=REMEMBERED)
+    def read(device: torch.device, *tokens: int) -> torch.Tensor:
+        return embed(torch.tensor([tokens], device=device))[0]
+
+    return lambda tokens: torch.stack([read(tokens.device, *row) for row in tokens.tolist()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Backbone:
 def load(folder: Path, loras: Sequence[str] = (), vae: str = "full") -> Backbone:
     """Load a diffusers folder, with what the files `loras` change, each `FILE` or `FILE:SCALE`, and with the VAE that
     `vae` names: `full`, `tiny`, or a folder. Raises CodiError (bad-model) that names the part and the fault."""
+    _refuse_transformer(folder)
     scheduler = load_scheduler(folder)
     unet = load_part(UNet2DConditionModel, folder / "unet")
     if unet.config.in_channels != unet.config.out_channels:
@@ -147,3 +148,17 @@ def decode(vae: nn.Module, latent: Tensor) -> Tensor:
 def _only_latent(coded: Any) -> Tensor:
     latent: Tensor = coded.latents if hasattr(coded, "latents") else coded.latent
     return latent
+
+
+def _refuse_transformer(folder: Path) -> None:
+    """A diffusion transformer has no skips that a ControlNet could add to (DECISIONS 28)."""
+    try:
+        config = json.loads((folder / "transformer" / "config.json").read_text())
+    except (OSError, ValueError):
+        return
+    if not (folder / "unet").is_dir():
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{folder} is a diffusion transformer ({config.get('_class_name', 'transformer/')}), not a U-Net",
+            "only backbones with a UNet2DConditionModel are supported",
+        )

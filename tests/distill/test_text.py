@@ -36,3 +36,16 @@ def test_new_words_change_nothing_that_was_known(tmp_path: Path) -> None:
     assert torch.equal(before[0], after[0])
     assert not torch.equal(before[1], after[1])
     assert text.add_words(folder, ["remove it"]) == []
+
+
+def test_a_text_is_read_once_and_its_bits_do_not_depend_on_its_neighbours() -> None:
+    read: list[list[int]] = []
+
+    def embed(tokens: torch.Tensor) -> torch.Tensor:
+        read.append(tokens[0].tolist())
+        return tokens[..., None].float() * torch.ones(3)
+
+    remembered = text.remembering(embed)
+    found = remembered(torch.tensor([[1, 2], [3, 4], [1, 2]]))
+    assert read == [[1, 2], [3, 4]] and found.shape == (3, 2, 3)
+    assert torch.equal(found, remembered(torch.tensor([[1, 2], [3, 4], [1, 2]]))) and len(read) == 2

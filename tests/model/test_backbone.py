@@ -68,6 +68,12 @@ def test_a_missing_part(folder: Path) -> None:
     assert "unet has no config.json" in refused(folder)
 
 
+def test_a_diffusion_transformer(folder: Path) -> None:
+    (folder / "unet").rename(folder / "transformer")
+    (folder / "transformer" / "config.json").write_text('{"_class_name": "PixArtTransformer2DModel"}')
+    assert "is a diffusion transformer (PixArtTransformer2DModel), not a U-Net" in refused(folder)
+
+
 def test_a_pickle(folder: Path) -> None:
     weights = folder / "unet/diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
