@@ -59,16 +59,17 @@ class Arm:
     after: str = ""
     rate: float = 8e-4
     judged_on: str = "photos/eval"
-    side: int = 128  # the smallest side of those photos is 180; judging should not take as long as training
+    side: int = 96  # the smallest side of those photos is 180, but judging should not take as long as training
 
 
 FEW = ("1", "2", "2 noisy", "4", "4 noisy")
 EVEN = ("1", "2 even", "4 even")  # for samplers that follow the flow: the list that GD is trained on
 U_NET_RATE = 4e-4  # the highest at which `mini`'s U-Net was ever trained (configs/mini-backbone.toml)
 
-# Methods are those of configs/mini-sr.toml and configs/mini-depth.toml. To save time the trunk of `sr` is shorter than
-# there, and crops are 48 pixels throughout. Arms are judged on the eval splits, so training holds next to nothing out.
-PHOTOS = DataConfig(crops=(48,), held_out_photos=1, held_out_scenes=1, validation_crop=48)
+# Methods are those of configs/mini-sr.toml and, but for its distance and its still noisier draw of timesteps,
+# configs/mini-depth.toml. To save time the trunk of `sr` is shorter than there, and crops are 32 pixels throughout.
+# Arms are judged on the eval splits, so training holds next to nothing out.
+PHOTOS = DataConfig(crops=(32,), held_out_photos=1, held_out_scenes=1, validation_crop=32)
 SR = Arm(
     sr.TASK,
     AdapterConfig(trunk=4, attention=False, degraded=0.5, drop_caption=0.5, validate_steps=1),
@@ -76,16 +77,16 @@ SR = Arm(
     PHOTOS,
     FEW,
 )
-# Scenes are 128 pixels wide and are shrunk to 48: a crop is a whole scene.
-SCENES = replace(PHOTOS, photos="", condition="depth", photo_share=0.0, scale=(0.375, 0.375), turns=False)
+# Scenes are 128 pixels wide and are shrunk to 32: a crop is a whole scene.
+SCENES = replace(PHOTOS, photos="", condition="depth", photo_share=0.0, scale=(0.25, 0.25), turns=False)
 DEPTH = Arm(
     depth.TASK,
-    AdapterConfig(trunk=4, reads=True, attention=False, drop_caption=0.1, validate_steps=1, image_size=48),
+    AdapterConfig(trunk=4, reads=True, attention=False, drop_caption=0.1, validate_steps=1, image_size=32),
     CodiConfig(weight=1.0, noise_bias=3.0),
     SCENES,
     FEW,
     judged_on="scenes/eval-0000.tar",
-    side=48,
+    side=32,
 )
 
 

@@ -37,7 +37,7 @@ def latent(x_hat: Tensor, sample: Sample) -> Tensor:
 
 
 class Weighted:
-    """sum_c w_c |x_hat - x|_c^2: the squared error of the pictures, for small errors that are independent by latent pixel,
+    """sum_c w_c |x_hat - x|_c^2: the squared error of the pictures for small errors, independent by latent pixel,
     at the price of that of the latents. Weights average to 1.
 
     A whitened latent gives brightness and colour no more weight than each channel of fine texture, of which a drawing

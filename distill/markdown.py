@@ -35,7 +35,7 @@ def page(findings: Findings, plan: Plan, speed: dict[str, Any] | None = None) ->
 
 def _budget(plan: Plan) -> str:
     return (
-        f"Each arm: {plan.steps} optimiser steps of {plan.batch_size} crops of 48 pixels on `{plan.model}`, two-stage "
+        f"Each arm: {plan.steps} optimiser steps of {plan.batch_size} crops of 32 pixels on `{plan.model}`, two-stage "
         "arms in halves. A small budget: it ranks methods under it, and says nothing of what they reach in the end."
     )
 

@@ -10,7 +10,6 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-
 REMEMBERED = 8192  # texts: more than `mini`'s captions and instructions, and at its width 200 MB
 
 

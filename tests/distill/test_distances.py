@@ -34,7 +34,7 @@ def test_an_unknown_distance_is_a_mistake_of_ours(toy_backbone: Path) -> None:
 
 
 def test_weighted_errors_follow_the_pictures(toy_backbone: Path) -> None:
-    """By their mean over channels a weight is 1, and a channel's error costs in proportion to what it does to pixels."""
+    """Weights average to 1, and a channel costs in proportion to what it does to pixels."""
     vae = backbone.load(toy_backbone).vae
     weights = distances.Weighted(vae).weights.flatten()
     assert weights.mean().item() == pytest.approx(1, abs=1e-5) and (weights > 0).all()
