@@ -9,9 +9,9 @@ from codi_export.profile.sensors import jetson
 FELL = 0.85  # of the highest clock that was seen: below it something held the device back
 
 
-def energy(readings: Sequence[Reading], start_s: float, end_s: float, images: int) -> Energy | None:
-    """Between two moments, for `images` pictures that were made between them. A counter is exact and comes first; else
-    power is integrated by trapezoids. None if neither was read at least twice there."""
+def energy(readings: Sequence[Reading], start_s: float, end_s: float, image_s: float) -> Energy | None:
+    """The mean power between two moments, and what that is for a picture of `image_s` seconds. A counter is exact and
+    comes first; else power is integrated by trapezoids. None if neither was read at least twice there."""
     inside = [reading for reading in readings if start_s <= reading.time_s <= end_s]
     counted = [(r.time_s, r.energy_j) for r in inside if r.energy_j is not None]
     powered = [r for r in inside if r.power_mw]
@@ -25,7 +25,7 @@ def energy(readings: Sequence[Reading], start_s: float, end_s: float, images: in
         mean_w, source = joules / (points[-1][0] - points[0][0]), " + ".join(rails)
     else:
         return None
-    return Energy(source, mean_w * 1000, mean_w * (end_s - start_s) / images) if images else None
+    return Energy(source, mean_w * 1000, mean_w * image_s)
 
 
 def throttled(readings: Sequence[Reading]) -> tuple[bool | None, str]:
