@@ -105,7 +105,8 @@ def interleave(
 ) -> Samples:
     """Milliseconds of every arm by round, the witness's last. `WARMUP` rounds before them are not kept."""
     timed = {arm.name: arm.call for arm in arms} | {WITNESS: arms[0].call}
-    rng, samples = random.Random(seed), {name: [] for name in timed}  # type: Samples
+    rng = random.Random(seed)
+    samples: Samples = {name: [] for name in timed}
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -191,7 +192,8 @@ def run(
 ) -> Outcome:
     """Measure each group of arms on its own, one after the other."""
     here = environment(opts.threads)
-    samples, marks = {}, []
+    samples: dict[str, Samples] = {}
+    marks: list[str] = []
     for name, arms in groups.items():
         samples[name] = interleave(arms, opts.rounds, opts.seed)
         marks += [f"{name}: {mark}" for mark in noise(samples[name], None, None)]
