@@ -8,6 +8,7 @@ import click
 from codi_export.cli import terminal
 from codi_export.errors import CodiError
 from codi_export.runtime import jobs
+from codi_export.runtime.color import FIXES, ColorFix
 from codi_export.runtime.session import Session, Tile, load
 
 
@@ -33,6 +34,13 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 @click.option(
     "--tile", default="auto", show_default=True, callback=_tile, metavar="auto|off|N", help="Cut large pictures."
 )
+@click.option(
+    "--color-fix",
+    type=click.Choice(FIXES),
+    default="none",
+    show_default=True,
+    help="Keep the colours of a small photo.",
+)
 @click.option("--prompt", metavar="TEXT", help="What to do, for bundles that read a prompt.")
 @click.option(
     "--adapter-scale", type=float, metavar="FACTOR", help="Of what the adapter adds, for bundles that take it; 1."
@@ -56,6 +64,7 @@ def run(
     provider: str,
     backend: str,
     tile: Tile,
+    color_fix: ColorFix,
     prompt: str | None,
     adapter_scale: float | None,
     mask: Path | None,
@@ -72,7 +81,7 @@ def run(
     for job in todo:
         try:
             with terminal.progress(job.source.name) as progress:
-                result = jobs.run(session, job, seed, tile, progress, prompt, adapter_scale)
+                result = jobs.run(session, job, seed, tile, progress, prompt, adapter_scale, color_fix)
             done.append((job, _told(job, result, as_json)))
         except CodiError as error:  # the other pictures are still made
             failed.append((job, error))

@@ -8,6 +8,7 @@ from pathlib import Path
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import image
+from codi_export.runtime.color import ColorFix
 from codi_export.runtime.session import Progress, Session, Tile
 
 
@@ -56,12 +57,22 @@ def run(
     progress: Progress | None = None,
     prompt: str | None = None,
     adapter_scale: float | None = None,
+    color_fix: ColorFix = "none",
 ) -> Done:
     """Do one job. Alpha is enlarged bicubically and put back. Raises CodiError, and then nothing was written."""
     picture = image.read(job.source)
     mask = None if job.mask is None else image.read(job.mask).pixels.max(axis=2)
     start = time.perf_counter()
-    pixels = session(picture.pixels, seed, tile, progress, mask=mask, prompt=prompt, adapter_scale=adapter_scale)
+    pixels = session(
+        picture.pixels,
+        seed,
+        tile,
+        progress,
+        mask=mask,
+        prompt=prompt,
+        adapter_scale=adapter_scale,
+        color_fix=color_fix,
+    )
     latency_ms = (time.perf_counter() - start) * 1000.0
     height, width = pixels.shape[:2]
     alpha = None if picture.alpha is None else image.resize_bicubic(picture.alpha, height, width)

@@ -1,6 +1,7 @@
 """A session is one graph of a bundle, loaded and ready to run."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +17,10 @@ from codi_export import bundle as bundles
 from codi_export import registry
 from codi_export.backends import Runner
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime import color, tiling
 from codi_export.runtime import noise as noises
 from codi_export.runtime import text as texts
-from codi_export.runtime import tiling
+from codi_export.runtime.color import ColorFix
 from codi_export.runtime.text import TextEncoder
 from codi_export.spec import Graph, Manifest, TensorSpec
 
@@ -31,7 +33,6 @@ Tile = Literal["auto", "off"] | int
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 
 INPUTS = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")
-OVERLAP = 16  # input pixels that neighbouring tiles share; at most a quarter of a tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,23 @@ class Session:
         prompt: str | None = None,
         prompt_embeds: Floats | None = None,
         adapter_scale: float | None = None,
+        color_fix: ColorFix = "none",
     ) -> Picture:
         """uint8 RGB [H, W, 3] or a PIL image in mode RGB; returns the same kind, `graph.scale` times as high and wide.
 
         `mask`: uint8 [H, W], or a PIL image in mode L, 255 = fill, for tasks that fill. `prompt`, or `prompt_embeds`
         float32 [1, T, D] in its place, for bundles that read one. `adapter_scale` multiplies what the adapter adds, in
-        bundles that take it; 1 if left out. `tile`: "auto" cuts larger pictures into overlapping
-        tiles, "off" refuses them, a number is the tile's side that the graph must have. The same seed gives the same
-        bytes. Raises CodiError (bad-image, bad-option).
+        bundles that take it; 1 if left out. `color_fix`: "wavelet" or "adain" gives an enlarged photo the input's
+        colours. `tile`: "auto" cuts larger pictures into overlapping tiles, "off" refuses them, a number is the tile's
+        side that the graph must have. The same seed gives the same bytes. Raises CodiError (bad-image, bad-option).
         """
         pixels = _require_rgb(image)
         self._require_tile(tile, pixels)
+        self._require_enlarging(color_fix)
         seen = self._with_mask(pixels, mask)
         fixed = self._prompt_inputs(prompt, prompt_embeds) | self._scale_input(adapter_scale)
         result = self._tiled(seen, fixed, seed, progress or (lambda done, total: None))
+        result = color.fix(color_fix, result, pixels)
         return Image.fromarray(result) if isinstance(image, Image.Image) else result
 
     def run(
@@ -110,18 +114,20 @@ class Session:
     def _tiled(self, image: Pixels, fixed: Arrays, seed: int, progress: Progress) -> Pixels:
         """`image` [H, W, 3], or [H, W, 4] with its mask; `fixed` are inputs that every tile shares."""
         batch, tile_h, tile_w, _ = _sizes(self.image)
-        scale, align = self.graph.scale, self._align()
-        overlap = min(OVERLAP, tile_h // 4, tile_w // 4)
+        (height, width), scale, align = image.shape[:2], self.graph.scale, self._align()
+        rows, columns = (tiling.plan(*sizes, align, scale) for sizes in ((height, tile_h), (width, tile_w)))
         padded = tiling.pad(image, tile_h, tile_w, align)
-        height, width = padded.shape[:2]
-        corners = tiling.corners(height, width, (tile_h, tile_w), overlap, align)
-        canvas = tiling.Canvas(height * scale, width * scale, overlap * scale)
-        for start in range(0, len(corners), batch):
-            some = corners[start : start + batch]
-            for (y, x), output in zip(some, self._run_tiles(padded, some, fixed, seed), strict=True):
-                canvas.add(y * scale, x * scale, output)
-            progress(start + len(some), len(corners))
-        return canvas.pixels()[: image.shape[0] * scale, : image.shape[1] * scale]
+        canvas = tiling.Canvas(rows, columns, height * scale, width * scale)
+        tiles = list(itertools.product(enumerate(rows.starts), enumerate(columns.starts)))
+        for start in range(0, len(tiles), batch):
+            some = tiles[start : start + batch]
+            outputs = self._run_tiles(padded, [(y, x) for (_, y), (_, x) in some], fixed, seed)
+            progress(start + len(some), len(tiles))
+            if len(tiles) == 1:
+                return outputs[0, : height * scale, : width * scale]
+            for ((row, _), (column, _)), output in zip(some, outputs, strict=True):
+                canvas.add(row, column, output)
+        return canvas.pixels()
 
     def _run_tiles(self, image: Pixels, corners: list[tuple[int, int]], fixed: Arrays, seed: int) -> Pixels:
         """Tiles at `corners`, with the noise of their place in the picture, so that neighbours see the same noise."""
@@ -129,7 +135,7 @@ class Session:
         _, c, h, w = _sizes(self.noise)
         filled = corners + corners[-1:] * (batch - len(corners))  # a graph's batch size is fixed
         tiles = np.stack([image[y : y + tile_h, x : x + tile_w] for y, x in filled])
-        noise = [noises.normal(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
+        noise = [_noise(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
         masks = {"mask": tiles[..., 3:]} if tiles.shape[-1] == 4 else {}
         inputs = {name: np.asarray(array, order="C") for name, array in {**masks, **fixed}.items()}
         return self.run(np.ascontiguousarray(tiles[..., :3]), np.concatenate(noise), **inputs)[: len(corners)]
@@ -189,6 +195,14 @@ class Session:
 
     def _align(self) -> int:
         return self.graph.latent_factor // math.gcd(self.graph.latent_factor, self.graph.scale)
+
+    def _require_enlarging(self, color_fix: ColorFix) -> None:
+        if color_fix != "none" and self.graph.scale == 1:
+            raise CodiError(
+                ErrorCode.BAD_OPTION,
+                f"task '{self.graph.task}' does not enlarge its input, so that has no colours to keep",
+                "leave out --color-fix",
+            )
 
     def _require_tile(self, tile: Tile, image: Pixels) -> None:
         _, h, w, _ = _sizes(self.image)
@@ -273,6 +287,12 @@ def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
         if spec.name == name:
             return spec
     raise CodiError(ErrorCode.BAD_BUNDLE, f"the graph has no input '{name}'", "build the bundle again")
+
+
+@functools.lru_cache(maxsize=1)
+def _noise(seed: int, shape: tuple[int, int, int, int], origin: tuple[int, int]) -> Floats:
+    """Kept for the next call: frames of a stream share a seed."""
+    return noises.normal(seed, shape, origin)
 
 
 def _sizes(spec: TensorSpec) -> tuple[int, int, int, int]:

@@ -1,0 +1,230 @@
+#include "bundle.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "failure.h"
+#include "safetensors.h"
+#include "sha256.h"
+
+namespace codi::detail {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t LONGEST = 1 << 20;       // a side, or a number of channels
+constexpr size_t LARGEST = size_t{1} << 31;  // elements of a tensor
+const char* const REBUILD = "build the bundle again";
+const std::set<std::string> INPUTS = {"image", "mask", "noise", "prompt_embeds", "adapter_scale"};
+const std::set<std::string> PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"};
+
+// A member of exactly that type: 1 is no string, 1.0 no whole number.
+std::string text(const Json& object, const char* key) { return object.at(key).get_ref<const std::string&>(); }
+
+int64_t whole(const Json& value) {
+    if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
+        throw std::invalid_argument("expected a whole number, got " + value.dump());
+    return value.get<int64_t>();
+}
+
+int64_t whole(const Json& object, const char* key, int64_t least, int64_t most) {
+    const int64_t n = whole(object.at(key));
+    if (n < least || n > most) throw std::invalid_argument(std::string(key) + " is " + std::to_string(n));
+    return n;
+}
+
+const Json& list(const Json& object, const char* key) {
+    const Json& value = object.at(key);
+    if (!value.is_array()) throw std::invalid_argument(std::string(key) + " is not a list");
+    return value;
+}
+
+TensorSpec tensor(const Json& json) {
+    TensorSpec spec{text(json, "name"), text(json, "dtype"), {}};
+    if (spec.dtype != "uint8" && spec.dtype != "float32") throw std::invalid_argument(spec.name + " has the type " + spec.dtype);
+    for (const Json& size : list(json, "shape")) {
+        const int64_t n = size.is_string() ? 0 : whole(size);
+        if (n < 1 || n > LONGEST) throw std::invalid_argument(spec.name + " has the size " + size.dump() + "; expected fixed ones");
+        spec.shape.push_back(n);
+        if (spec.elements() > LARGEST) throw std::invalid_argument(spec.name + " is too large");
+    }
+    return spec;
+}
+
+std::vector<TensorSpec> tensors(const Json& json, const char* key) {
+    std::vector<TensorSpec> specs;
+    for (const Json& item : list(json, key)) specs.push_back(tensor(item));
+    return specs;
+}
+
+Graph graph(const Json& json) {
+    return {text(json, "name"),
+            text(json, "task"),
+            text(json, "path"),
+            text(json, "golden"),
+            text(json, "precision"),
+            static_cast<int>(list(json.at("schedule"), "steps").size()),
+            static_cast<int>(whole(json, "scale", 1, 64)),
+            static_cast<int>(whole(json, "latent_factor", 1, 64)),
+            tensors(json, "inputs"),
+            tensors(json, "outputs")};
+}
+
+FileEntry entry(const Json& json) {
+    return {text(json, "path"), static_cast<uint64_t>(whole(json, "bytes", 0, INT64_MAX)), text(json, "sha256"),
+            json.contains("layout") ? text(json, "layout") : ""};
+}
+
+std::string sha256(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::vector<char> block(1 << 20);
+    Sha256 digest;
+    while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0)
+        digest.update(block.data(), static_cast<size_t>(file.gcount()));
+    return digest.hex();
+}
+
+std::string layout(const fs::path& path) {
+    const std::string header = read_header(path);
+    Sha256 digest;
+    digest.update(header.data(), header.size());
+    return digest.hex();
+}
+
+void refuse_pickles(const fs::path& folder) {
+    for (const auto& file : fs::recursive_directory_iterator(folder)) {
+        std::string suffix = file.path().extension().string();
+        std::transform(suffix.begin(), suffix.end(), suffix.begin(), [](unsigned char c) { return std::tolower(c); });
+        if (PICKLES.count(suffix)) fail(CODI_BAD_BUNDLE, file.path().string() + " is a pickle file", "remove it; weights are safetensors files");
+    }
+}
+
+void check_file(const fs::path& folder, const FileEntry& entry, codi_check how) {
+    const fs::path path = inside(folder, entry.path);
+    const auto changed = [&](const std::string& what) {
+        fail(CODI_HASH_MISMATCH, path.string() + " " + what, "build the bundle again, or copy it anew");
+    };
+    if (!fs::is_regular_file(path)) changed("is missing");
+    if (fs::file_size(path) != entry.bytes)
+        changed("has " + std::to_string(fs::file_size(path)) + " bytes, expected " + std::to_string(entry.bytes));
+    if (how == CODI_CHECK_HASH && sha256(path) != entry.sha256) changed("has changed since it was built (SHA-256 differs)");
+    if (how == CODI_CHECK_SIZE && !entry.layout.empty() && layout(path) != entry.layout)
+        changed("has another layout than the graphs read: its tensors lie elsewhere");
+}
+
+void check_paths(const fs::path& folder, const Manifest& manifest) {
+    std::set<std::string> listed;
+    for (const FileEntry& entry : manifest.files) inside(folder, entry.path), listed.insert(entry.path);
+    for (const Graph& graph : manifest.graphs)
+        for (const std::string& path : {graph.path, graph.golden})
+            if (!path.empty() && (inside(folder, path), !listed.count(path)))
+                fail(CODI_BAD_BUNDLE, (folder / "codi.json").string() + ": " + path + " has no hash", REBUILD);
+}
+
+}  // namespace
+
+size_t TensorSpec::elements() const {
+    size_t n = 1;
+    for (int64_t size : shape) n *= static_cast<size_t>(size);
+    return n;
+}
+
+const TensorSpec* Graph::input(std::string_view called) const {
+    for (const TensorSpec& spec : inputs)
+        if (spec.name == called) return &spec;
+    return nullptr;
+}
+
+Manifest parse_manifest(std::string_view bytes, const std::string& name) {
+    try {
+        const Json json = Json::parse(bytes);
+        if (!json.is_object()) throw std::invalid_argument("expected an object");
+        if (const int64_t schema = whole(json.at("schema")); schema > SCHEMA_VERSION)
+            fail(CODI_NEWER_SCHEMA, name + " has schema " + std::to_string(schema) + "; this library reads up to " + std::to_string(SCHEMA_VERSION),
+                 "update codi-export");
+        Manifest manifest;
+        for (const Json& item : list(json, "graphs")) manifest.graphs.push_back(graph(item));
+        for (const Json& item : list(json, "files")) manifest.files.push_back(entry(item));
+        return manifest;
+    } catch (const Json::exception& error) {
+        fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
+    } catch (const std::invalid_argument& error) {
+        fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
+    }
+}
+
+Manifest read_manifest(const fs::path& folder) {
+    const fs::path path = folder / "codi.json";
+    if (!fs::exists(folder)) fail(CODI_MISSING_FILE, "no bundle at " + folder.string(), "codi-export build makes one");
+    if (!fs::is_regular_file(path)) {
+        const bool unfinished = fs::exists(folder / ".codi-build.json");
+        fail(CODI_BAD_BUNDLE, folder.string() + (unfinished ? " is an unfinished build" : " is not a bundle: it holds no codi.json"),
+             unfinished ? "run the same `codi-export build` again" : "codi-export build makes one");
+    }
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const Manifest manifest = parse_manifest(bytes, path.string());
+    check_paths(folder, manifest);
+    return manifest;
+}
+
+void check_files(const fs::path& folder, const Manifest& manifest, codi_check how) {
+    refuse_pickles(folder);
+    for (const FileEntry& entry : manifest.files) check_file(folder, entry, how);
+}
+
+fs::path inside(const fs::path& folder, const std::string& relative) {
+    const fs::path pure = relative;
+    bool plain = !relative.empty() && pure.is_relative() && relative.find_first_of(std::string("\\:\0", 3)) == std::string::npos;
+    for (const fs::path& part : pure) plain = plain && part != "..";
+    if (plain) {
+        const fs::path from = fs::weakly_canonical(folder), to = fs::weakly_canonical(folder / pure);
+        plain = std::mismatch(from.begin(), from.end(), to.begin(), to.end()).first == from.end();
+    }
+    if (!plain) fail(CODI_BAD_BUNDLE, "path '" + relative + "' leaves " + folder.string(), "paths in a bundle are relative and stay inside it");
+    return folder / pure;
+}
+
+const Graph& select(const Manifest& manifest, const std::string& task, int steps) {
+    std::string tasks, built;
+    std::set<std::string> seen;
+    const Graph* found = nullptr;
+    for (const Graph& graph : manifest.graphs) {
+        if (seen.insert(graph.task).second) tasks += (tasks.empty() ? "" : ", ") + graph.task;
+        if (!task.empty() && graph.task != task) continue;
+        built += (built.empty() ? "" : ", ") + std::to_string(graph.steps);
+        if (!found && (!steps || steps == graph.steps)) found = &graph;
+    }
+    if (task.empty() && seen.size() > 1) fail(CODI_BAD_ARGUMENT, "the bundle has several tasks: " + tasks, "choose one in codi_options.task");
+    if (built.empty()) fail(CODI_UNKNOWN_NAME, "unknown task '" + task + "'; this bundle has: " + tasks);
+    if (!found) fail(CODI_BAD_ARGUMENT, "no graph with " + std::to_string(steps) + " steps; this bundle has: " + built);
+    return *found;
+}
+
+void require_callable(const Graph& graph) {
+    const auto bad = [&](const std::string& what) { fail(CODI_BAD_BUNDLE, graph.path + " " + what, REBUILD); };
+    std::set<std::string> seen;
+    for (const TensorSpec& spec : graph.inputs) {
+        if (!INPUTS.count(spec.name)) bad("has an input that is not known here: " + spec.name);
+        if (!seen.insert(spec.name).second) bad("has two inputs '" + spec.name + "'");
+        const bool bytes = spec.name == "image" || spec.name == "mask";
+        if (spec.dtype != (bytes ? "uint8" : "float32")) bad("takes " + spec.name + " as " + spec.dtype);
+    }
+    const TensorSpec *image = graph.input("image"), *noise = graph.input("noise"), *mask = graph.input("mask");
+    const TensorSpec *prompt = graph.input("prompt_embeds"), *scale = graph.input("adapter_scale");
+    if (!image || image->shape.size() != 4 || image->shape[3] != 3) bad("has no input 'image' [B, H, W, 3]");
+    const int64_t b = image->shape[0], h = image->shape[1], w = image->shape[2];
+    if (!noise || noise->shape.size() != 4 || noise->shape[0] != b) bad("has no input 'noise' [B, C, h, w]");
+    if (mask && mask->shape != std::vector<int64_t>{b, h, w, 1}) bad("takes a mask that is not [B, H, W, 1]");
+    if (prompt && (prompt->shape.size() != 3 || prompt->shape[0] != b)) bad("takes prompt_embeds that are not [B, T, D]");
+    if (scale && !scale->shape.empty()) bad("takes an adapter_scale that is not []");
+    const std::vector<int64_t> large = {b, h * graph.scale, w * graph.scale, 3};
+    if (graph.outputs.empty() || graph.outputs[0].dtype != "uint8" || graph.outputs[0].shape != large || graph.outputs[0].elements() > LARGEST)
+        bad("has no output uint8 [B, H', W', 3] that is " + std::to_string(graph.scale) + " times as large as its image");
+}
+
+}  // namespace codi::detail
