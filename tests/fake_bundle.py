@@ -4,6 +4,7 @@ Everything a runtime can get wrong shows: the output depends on both inputs, pla
 into tiles must equal one that was not, and the one weight lies in a safetensors file beside the graph.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,16 @@ from codi_export import bundle
 from codi_export.runtime.noise import normal
 from codi_export.spec import AdapterSpec, BuildSpec, Graph, Manifest, Parity, Schedule, Step, TensorSpec
 
+EXTRAS = {"mask", "prompt_embeds", "adapter_scale"}  # inputs that a graph may have besides
+PROMPT = (2, 3)  # T, D
 WEIGHT = 8.0  # levels of noise
 FACTOR = 4  # output pixels per latent pixel
 CHANNELS = 4
 
 
 def reference(image: NDArray[np.uint8], noise: NDArray[np.float32], scale: int = 4) -> NDArray[np.uint8]:
-    """What the graph computes: [B, H, W, 3] and [B, C, h, w] to [B, H', W', 3]."""
+    """What the graph computes: [B, H, W, 3] and [B, C, h, w] to [B, H', W', 3]. With extras, the noise is multiplied by
+    adapter_scale, the sum of prompt_embeds is added to each pixel, and so is half the mask."""
     pixels = image.repeat(scale, axis=1).repeat(scale, axis=2).astype(np.float32)
     grain = np.float32(WEIGHT) * noise[:, 0].repeat(FACTOR, axis=1).repeat(FACTOR, axis=2)[..., None]
     return np.rint(np.clip(pixels + grain, 0, 255)).astype(np.uint8)
@@ -35,16 +39,19 @@ def write(
     batch: int = 1,
     size: int = 16,
     scale: int = 4,
+    extras: Collection[str] = (),
 ) -> Manifest:
-    """Write a finished bundle whose graphs take pictures of `size` x `size`; returns its manifest."""
+    """Write a finished bundle whose graphs take pictures of `size` x `size`; returns its manifest. Graphs that take
+    `extras` have no golden."""
     for name in ("graphs", "golden"):
         (folder / name).mkdir(parents=True)
-    graphs = tuple(_graph(task, n, batch, size, scale) for task in tasks for n in steps)
+    graphs = tuple(_graph(task, n, batch, size, scale, extras) for task in tasks for n in steps)
     (folder / "graphs/fake.safetensors").write_bytes(save({"weight": np.array([WEIGHT], np.float32)}))
     for graph in graphs:
         _write_graph(folder, graph)
-        _write_golden(folder, graph)
-    paths = [path for graph in graphs for path in (graph.path, graph.golden)]
+        if graph.golden:
+            _write_golden(folder, graph)
+    paths = [path for graph in graphs for path in (graph.path, graph.golden) if path]
     manifest = Manifest(
         builds=tuple(BuildSpec(task=task, steps=steps, batch_size=batch) for task in tasks),
         adapters={task: AdapterSpec(task=task) for task in tasks},
@@ -56,9 +63,14 @@ def write(
     return manifest
 
 
-def _graph(task: str, n: int, batch: int, size: int, scale: int) -> Graph:
+def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collection[str]) -> Graph:
     out, latent = size * scale, size * scale // FACTOR
     name = f"{task}-{n}step"
+    more = {
+        "mask": TensorSpec("mask", "uint8", (batch, size, size, 1)),
+        "prompt_embeds": TensorSpec("prompt_embeds", "float32", (batch, *PROMPT)),
+        "adapter_scale": TensorSpec("adapter_scale", "float32", ()),
+    }
     return Graph(
         name=name,
         task=task,
@@ -69,11 +81,12 @@ def _graph(task: str, n: int, batch: int, size: int, scale: int) -> Graph:
         inputs=(
             TensorSpec("image", "uint8", (batch, size, size, 3)),
             TensorSpec("noise", "float32", (batch, CHANNELS, latent, latent)),
+            *(more[name] for name in more if name in extras),
         ),
         outputs=(TensorSpec("output", "uint8", (batch, out, out, 3)),),
         scale=scale,
         latent_factor=FACTOR,
-        golden=f"golden/{name}.safetensors",
+        golden="" if extras else f"golden/{name}.safetensors",
         parity=Parity(100.0, 0.0, 0),
     )
 
@@ -88,13 +101,14 @@ def _write_golden(folder: Path, graph: Graph) -> None:
 
 
 def _write_graph(folder: Path, graph: Graph) -> None:
-    (b, size, _, _), (_, c, latent, _) = (tuple(int(n) for n in spec.shape) for spec in graph.inputs)
-    out = size * graph.scale
+    (b, size, _, _), (_, c, latent, _) = (tuple(int(n) for n in spec.shape) for spec in graph.inputs[:2])
+    out, extras = size * graph.scale, {spec.name for spec in graph.inputs} & EXTRAS
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-        *_repeat("pixels", "large", (b, size, size, 3), graph.scale),
+        *_extra_nodes(extras),
+        *_repeat("tinted", "large", (b, size, size, 3), graph.scale),
         helper.make_node("Gather", ["noise", "first"], ["channel"], axis=1),
-        helper.make_node("Mul", ["channel", "weight"], ["grain"]),
+        helper.make_node("Mul", ["channel", "strength"], ["grain"]),
         *_repeat("grain", "grains", (b, latent, latent, 1), FACTOR),
         helper.make_node("Add", ["large", "grains"], ["sum"]),
         helper.make_node("Clip", ["sum", "low", "high"], ["clipped"]),
@@ -104,13 +118,42 @@ def _write_graph(folder: Path, graph: Graph) -> None:
     inputs = [
         helper.make_tensor_value_info("image", TensorProto.UINT8, [b, size, size, 3]),
         helper.make_tensor_value_info("noise", TensorProto.FLOAT, [b, c, latent, latent]),
+        *(_value(spec) for spec in graph.inputs[2:]),
     ]
     outputs = [helper.make_tensor_value_info("output", TensorProto.UINT8, [b, out, out, 3])]
-    constants = {"first": np.int64(0), "low": np.float32(0), "high": np.float32(255)}
+    constants = {
+        "first": np.int64(0),
+        "low": np.float32(0),
+        "high": np.float32(255),
+        "half": np.float32(0.5),
+        "one": np.float32(1),
+    }
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     body = helper.make_graph(nodes, graph.name, inputs, outputs, [_external_weight(folder), *initializers])
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save_model(model, folder / graph.path)
+
+
+def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
+    kind = TensorProto.UINT8 if spec.dtype == "uint8" else TensorProto.FLOAT
+    return helper.make_tensor_value_info(spec.name, kind, spec.shape)
+
+
+def _extra_nodes(extras: set[str]) -> list[onnx.NodeProto]:
+    """`pixels` and `weight` to `tinted` and `strength`."""
+    nodes, tinted = [], "pixels"
+    if "mask" in extras:
+        nodes += [helper.make_node("Cast", ["mask"], ["mask_pixels"], to=TensorProto.FLOAT)]
+        nodes += [helper.make_node("Mul", ["mask_pixels", "half"], ["shade"])]
+        nodes += [helper.make_node("Add", [tinted, "shade"], ["masked"])]
+        tinted = "masked"
+    if "prompt_embeds" in extras:
+        nodes += [helper.make_node("ReduceSum", ["prompt_embeds"], ["tint"], keepdims=0)]
+        nodes += [helper.make_node("Add", [tinted, "tint"], ["prompted"])]
+        tinted = "prompted"
+    nodes += [helper.make_node("Identity", [tinted], ["tinted"])]
+    factors = ["weight", "adapter_scale" if "adapter_scale" in extras else "one"]
+    return [*nodes, helper.make_node("Mul", factors, ["strength"])]
 
 
 def _repeat(source: str, target: str, shape: tuple[int, ...], times: int) -> list[onnx.NodeProto]:

@@ -2,6 +2,7 @@
 // first caller outside libc and libstdc++, so that a std::string of ours that grows in libstdc++ counts as ours.
 #include <codi.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <execinfo.h>
 
 #include <atomic>

@@ -197,7 +197,7 @@ void misuse(const std::string& bundle, int) {
     refused(codi_load("no such bundle", nullptr, &none), CODI_MISSING_FILE, "no such bundle");
     codi::Options load;
     load.provider = "cuda";
-    refused(codi_load(bundle.c_str(), &load, &none), CODI_BACKEND, "no cuda provider here");
+    refused(codi_load(bundle.c_str(), &load, &none), CODI_BACKEND, "no cuda provider");
     load = {}, load.provider = "tpu";
     refused(codi_load(bundle.c_str(), &load, &none), CODI_UNKNOWN_NAME, "unknown provider 'tpu'");
     load = {}, load.backend = "tpu";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
@@ -57,7 +58,7 @@ void* open_library(const char* option, std::string& name) {
 // The library is one for the whole process, as its environment is.
 struct Library {
     std::string name, version;
-    Ort::Env env{nullptr};
+    std::optional<Ort::Env> env;  // its destructor calls the library, so there is none before that is loaded
 
     explicit Library(const char* option) {
         using Base = const OrtApiBase*();
@@ -69,7 +70,7 @@ struct Library {
         version = base()->GetVersionString();
         if (!api) fail(CODI_MISSING_LIBRARY, name + " is version " + version, "ONNX Runtime 1.18 is the oldest that works");
         Ort::InitApi(api);
-        env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "codi");
+        env.emplace(ORT_LOGGING_LEVEL_ERROR, "codi");
     }
 };
 
@@ -188,7 +189,7 @@ class OrtRunner final : public Runner {
         if (options.threads > 0) session.SetIntraOpNumThreads(options.threads);
         if (provider_ == "cuda") add_cuda(session, options);
         if (provider_ == "tensorrt") add_tensorrt(session, options);
-        session_ = Ort::Session(library_.env, (bundle / graph.path).c_str(), session);
+        session_ = Ort::Session(*library_.env, (bundle / graph.path).c_str(), session);
     }
 
     std::unique_ptr<Call> prepare() override { return std::make_unique<OrtCall>(session_, graph_, provider_ != "cpu", device_, queued_); }
