@@ -1,12 +1,14 @@
 """codi-export doctor"""
 
+import importlib.util
 import platform
 import shutil
+from pathlib import Path
 from typing import Any
 
 import click
 
-from codi_export import machine, registry
+from codi_export import machine, registry, runtime
 from codi_export.cli import terminal
 from codi_export.cli.list import models
 from codi_export.errors import CodiError
@@ -34,6 +36,8 @@ def doctor(as_json: bool) -> None:
         click.echo(f"{extra:<10}  {', '.join(f'{name} {found or MISSING}' for name, found in packages.items())}")
     for kind in ("providers", "compilers", "models"):
         click.echo(f"{kind:<10}  {', '.join(report[kind]) or MISSING}")
+    for what, line in report["embed"].items():
+        click.echo(f"{f'c++ {what}':<10}  {line}")
     for item in report["missing"]:
         click.echo(f"missing     {item['name']}: {item['hint']}")
 
@@ -49,8 +53,19 @@ def examine() -> dict[str, Any]:
         "providers": here,
         "compilers": [name for name in COMPILERS if shutil.which(name)],
         "models": list(models()),
+        "embed": embed(),
         "missing": _missing(packages, here),
     }
+
+
+def embed() -> dict[str, str]:
+    """How to build the C and C++ library from the sources here, and how a program finds ONNX Runtime."""
+    build = f"cmake -S {Path(runtime.__file__).parent / 'cpp'} -B codi-build"
+    steps = {"build": f"{build} && cmake --build codi-build && cmake --install codi-build"}
+    package = importlib.util.find_spec("onnxruntime")
+    if package and package.origin:
+        steps["run"] = f"CODI_ONNXRUNTIME={Path(package.origin).parent / 'capi'}"
+    return steps
 
 
 def providers() -> list[str]:

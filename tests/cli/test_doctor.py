@@ -2,6 +2,7 @@
 
 import json
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,11 @@ def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.Monkey
     assert "torch, diffusers" in text
     assert "pip install onnxruntime" in text
     assert "pip install 'codi-export[export]'" in text
+
+
+def test_it_says_how_to_build_the_cpp_library(capsys: Output) -> None:
+    assert main(["doctor", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["embed"]
+    sources = Path(steps["build"].split()[2])
+    assert {"CMakeLists.txt", "README.md"} <= {path.name for path in sources.iterdir()}
+    assert list(Path(steps["run"].removeprefix("CODI_ONNXRUNTIME=")).glob("libonnxruntime.so*"))
