@@ -22,6 +22,8 @@ class ErrorCode(str, Enum):
     PARITY = "parity"
     BACKEND = "backend"
     DOES_NOT_FIT = "does-not-fit"
+    NO_ENGINE = "no-engine"
+    REMOTE = "remote"
 
 
 class CodiError(Exception):

@@ -273,6 +273,36 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """A compiled graph, `engines/*.engine`, as its sidecar describes it.
+
+    `sources`: path -> SHA-256 of what it was built from; `driver`: newest CUDA that the driver knows, empty if built
+    where there was no GPU; `seconds` and `peak_bytes` of the build; `kernels` by kind; `golden`: what the comparison
+    with torch's output said on the device, empty until it was made.
+    """
+
+    graph: str
+    backend: str
+    version: str
+    sm: int
+    device: str
+    driver: str
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    sources: dict[str, str]
+    seconds: float
+    peak_bytes: int
+    swappable: bool = False  # takes another adapter's weights
+    version_compatible: bool = False
+    kernels: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    golden: str = ""
+    path: str = ""
+    bytes: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """codi.json: written last, so a folder without one is not a bundle.
 

@@ -1,7 +1,7 @@
 """One `Backend` a file: a runtime that opens a graph. An absent runtime costs nothing until its backend is used."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,57 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[np.generic]]
 Runner = Callable[[Arrays], dict[str, NDArray[Any]]]  # inputs by name -> outputs by name
+Progress = Callable[[str, int, int], None]  # phase, steps of it done, steps in all
+Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  # input -> smallest, usual, largest
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is built. `sm` 0: for the GPU that is here; a level of None and a workspace of 0 are the runtime's
+    own; `buckets`: one optimisation profile each, for graphs with free sizes. `refittable`: weights that can be
+    replaced later."""
+
+    sm: int = 0
+    level: int | None = None  # 0 builds fast, 5 searches longest
+    workspace_bytes: int = 0
+    version_compatible: bool = False
+    stripped: bool = False
+    refittable: tuple[str, ...] = ()
+    buckets: tuple[Shapes, ...] = ()
+    timing_cache: Path | None = None
+    log: Path | None = None  # where what the builder said is kept if it fails
+    modules: dict[str, str] = field(default_factory=dict)  # node -> the module that it came from
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine, and its kernels by kind as the builder listed them."""
+
+    engine: bytes
+    kernels: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The GPU that is here. `driver`: the newest CUDA that it knows."""
+
+    name: str
+    sm: int
+    driver: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """What a runtime that builds engines can do beside open them; all raise CodiError. `version()`: of the runtime;
+    `device()`: the GPU here; `refit(engine, graph)`: the engine with the weights that the graph has now."""
+
+    version: Callable[[], str]
+    device: Callable[[], Device]
+    build: Callable[[Path, EngineOptions, Progress], Built]
+    refit: Callable[[Path, Path], bytes]
+    timing_cache: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +87,8 @@ class TracedCall:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """`open(path, provider, threads)` loads a graph; `providers()` lists what runs one here. Both raise CodiError.
+    """`open(path, provider, threads)` loads a graph, or an engine where there is a `compiler`; `providers()` lists what
+    runs one here. Both raise CodiError.
 
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
     threads, inputs, calls)`: node times of some calls. None where the runtime has no such thing.
@@ -47,3 +99,4 @@ class Backend:
     open: Callable[[Path, str, int | None], Runner]
     bind: Callable[[Runner, Arrays], Callable[[], object]] | None = None
     trace: Callable[[Path, str, int | None, Arrays, int], list[TracedCall]] | None = None
+    compiler: Compiler | None = None

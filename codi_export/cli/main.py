@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": ("codi_export.cli.verify:verify", "Check a bundle: files, hashes, golden outputs."),
     "inspect": ("codi_export.cli.inspect_bundle:inspect", "What is in a bundle."),
     "plan": ("codi_export.cli.plan:plan", "Memory and roofline of a bundle or a build on a target."),
+    "finalize": ("codi_export.cli.finalize:finalize", "Build what a bundle lacks for the GPU here."),
     "swap": ("codi_export.cli.swap:swap", "Put another adapter into a bundle."),
     "list": ("codi_export.cli.list:list_", "Tasks, samplers, backends, targets and models that exist here."),
     "import-flax": ("codi_export.cli.import_flax:import_flax", "An adapter from a Flax checkpoint of fast-codi/CoDi."),

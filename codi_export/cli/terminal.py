@@ -58,3 +58,14 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.pos)
 
         yield draw
+
+
+def phases(label: str) -> Callable[[str, int, int], None]:
+    """A function (phase, done, total) that rewrites one line on a terminal, and draws nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda phase, done, total: None
+
+    def draw(phase: str, done: int, total: int) -> None:
+        click.echo(f"\r\x1b[K{label}: {phase.lower()} {done}/{total}", nl=False, err=True)
+
+    return draw

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from codi_export import bundle as bundles
-from codi_export import registry
-from codi_export.backends import Runner
+from codi_export import engines, registry
+from codi_export.backends import Backend, Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import color, tiling
 from codi_export.runtime import noise as noises
@@ -232,7 +232,8 @@ def load(
     text = None
     if manifest.text_encoder:
         paths = folder / manifest.text_encoder, folder / manifest.tokenizer
-        text = functools.cache(lambda: texts.load(*paths, provider, backend, threads))
+        where = ("cpu", "onnxruntime") if registry.get("backends", backend).compiler else (provider, backend)
+        text = functools.cache(lambda: texts.load(*paths, *where, threads))
     return open_graph(folder, graph, provider, backend, check, threads, text)
 
 
@@ -278,7 +279,11 @@ def open_graph(
         )
     for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
         _sizes(spec)
-    runner = registry.get("backends", backend).open(folder / graph.path, provider, threads)
+    chosen: Backend = registry.get("backends", backend)
+    if chosen.compiler:
+        engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
+        return Session(graph, "gpu", backend, check, chosen.open(engine, "gpu", threads), text)
+    runner = chosen.open(folder / graph.path, provider, threads)
     return Session(graph, provider, backend, check, runner, text)
 
 

@@ -88,11 +88,15 @@ def golden(folder: Path, graph: Graph, provider: str = "cpu", backend: str = "on
     """Run the stored picture and noise and compare with torch's output. Raises CodiError (parity, bad-bundle)."""
     if not graph.golden:
         return "not recorded"
+    return judge(folder, graph, open_graph(folder, graph, provider, backend, "hash"))
+
+
+def judge(folder: Path, graph: Graph, session: Session) -> str:
+    """What `session` makes of the stored picture and noise, beside torch's output. Raises as `golden`."""
     inputs, expected = _load(folder / graph.golden, graph)
-    session = open_graph(folder, graph, provider, backend, "hash")
     output = session.run(**inputs)
     _require_alive(session, output, inputs)
-    return _compare(output, expected, provider == "cpu" and graph.precision == "fp32")
+    return _compare(output, expected, session.provider == "cpu" and graph.precision == "fp32")
 
 
 def _load(path: Path, graph: Graph) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]:

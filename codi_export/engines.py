@@ -1,0 +1,119 @@
+"""Engines of a bundle: what they are called, what is known of each, and which one runs here.
+
+An engine file counts only with its sidecar, which is written last and says what it was built from; so nothing
+half-written is ever loaded, and after a swap no engine of the former adapter is.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from codi_export import files
+from codi_export.backends import Backend, Device
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.spec import Engine, Graph, Manifest, from_json, to_json
+
+FOLDER = "engines"
+
+
+def sources(manifest: Manifest, graph: Graph) -> dict[str, str]:
+    """The graph and every file that it may read weights from, with their SHA-256."""
+    names = ("backbone", "encoder", graph.task, graph.name)
+    paths = {graph.path, *(f"graphs/{name}.safetensors" for name in names)}
+    return {entry.path: entry.sha256 for entry in manifest.files if entry.path in paths}
+
+
+def stem(manifest: Manifest, graph: Graph, backend: Backend, sm: int) -> str:
+    """`sm89-tensorrt-rtx1.7.1-fp16-1x64x64x3-1f0c3a9e`; the last part is of what it is built from."""
+    assert backend.compiler is not None
+    built_from = json.dumps([graph.name, sources(manifest, graph)], sort_keys=True)
+    shape = "x".join(str(size) for size in graph.inputs[0].shape)
+    digest = hashlib.sha256(built_from.encode()).hexdigest()[:8]
+    return f"sm{sm}-{backend.name}{backend.compiler.version()}-{graph.precision}-{shape}-{digest}"
+
+
+def timing_cache(folder: Path, backend: Backend, sm: int) -> Path | None:
+    """Where the builder's timings are kept, per version and GPU; None for a runtime that keeps none."""
+    compiler = backend.compiler
+    assert compiler is not None
+    return folder / FOLDER / f"sm{sm}-{backend.name}{compiler.version()}.timing" if compiler.timing_cache else None
+
+
+def write(folder: Path, name: str, data: bytes, engine: Engine) -> Engine:
+    """Write an engine and then its sidecar; returns the record with size and hash. Raises CodiError (write-failed)."""
+    path = folder / FOLDER / f"{name}.engine"
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)  # of a former engine of that name
+    files.write(path, data)
+    found = replace(engine, path=f"{FOLDER}/{path.name}", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    write_sidecar(folder, found)
+    return found
+
+
+def write_sidecar(folder: Path, engine: Engine) -> None:
+    """What is known of an engine, beside it."""
+    files.write((folder / engine.path).with_suffix(".json"), json.dumps(to_json(engine), indent=1).encode() + b"\n")
+
+
+def read(folder: Path, name: str) -> Engine | None:
+    """The engine called `name`, whole and unchanged; None if there is none. Raises CodiError (hash-mismatch)."""
+    sidecar = folder / FOLDER / f"{name}.json"
+    if not sidecar.is_file():
+        return None
+    engine = _load(sidecar)
+    path = files.inside(folder, engine.path)
+    if not path.is_file() or path.stat().st_size != engine.bytes or files.sha256(path) != engine.sha256:
+        raise CodiError(
+            ErrorCode.HASH_MISMATCH, f"{path} is not the engine that was built", f"codi-export finalize {folder}"
+        )
+    return engine
+
+
+def all_of(folder: Path, graph: Graph) -> Iterator[Engine]:
+    """Every engine of a graph, for any device."""
+    for sidecar in sorted((folder / FOLDER).glob("*.json")):
+        engine = _load(sidecar)
+        if engine.graph == graph.name:
+            yield engine
+
+
+def find(folder: Path, manifest: Manifest, graph: Graph, backend: Backend) -> Path:
+    """The checked engine of `graph` for the GPU here. Raises CodiError (no-engine, hash-mismatch, backend,
+    missing-package); the message says what there is instead."""
+    assert backend.compiler is not None
+    backend.compiler.version()  # an absent package is the first thing to know
+    device = backend.compiler.device()
+    engine = read(folder, stem(manifest, graph, backend, device.sm))
+    if engine is None:
+        raise _absent(folder, manifest, graph, backend, device)
+    if not engine.golden:
+        raise CodiError(
+            ErrorCode.NO_ENGINE,
+            f"{engine.path} was built ahead of time and never compared with torch's output",
+            f"codi-export finalize {folder} --backend {backend.name}",
+        )
+    return folder / engine.path
+
+
+def _absent(folder: Path, manifest: Manifest, graph: Graph, backend: Backend, device: Device) -> CodiError:
+    assert backend.compiler is not None
+    wanted = f"{backend.name} {backend.compiler.version()} on SM {device.sm} ({device.name})"
+    now = sources(manifest, graph)
+    others = [
+        f"{one.backend} {one.version} on SM {one.sm}" + ("" if one.sources == now else ", for other weights")
+        for one in all_of(folder, graph)
+    ]
+    return CodiError(
+        ErrorCode.NO_ENGINE,
+        f"no engine of {graph.name} for {wanted}; there is {'; '.join(others) or 'none at all'}",
+        f"codi-export finalize {folder} --backend {backend.name}",
+    )
+
+
+def _load(sidecar: Path) -> Engine:
+    try:
+        return from_json(Engine, json.loads(sidecar.read_bytes()))
+    except ValueError as error:
+        raise CodiError(ErrorCode.BAD_BUNDLE, f"{sidecar} is not JSON: {error}", "delete it and finalize") from error
