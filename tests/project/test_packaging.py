@@ -18,6 +18,7 @@ IMPORT_NAMES = {
     "opencv-python-headless": "cv2",
     "pyyaml": "yaml",
     "tensorrt-rtx-cu13": "tensorrt_rtx",
+    "cuda-bindings": "cuda",
 }
 
 
@@ -77,7 +78,7 @@ def test_constraints_cover_what_is_installed_by_default(root: Path) -> None:
     extras = config["options.extras_require"]
     lists = [
         config["options"]["install_requires"],
-        *(extras[name] for name in ("export", "distill", "flax", "metrics", "plots", "dev")),
+        *(extras[name] for name in ("export", "distill", "flax", "metrics", "plots", "tensorrt-rtx", "dev")),
     ]
     wanted = {re.split(r"[<>=]", line)[0] for text in lists for line in text.split() if "[" not in line}
     pinned = {line.split("==")[0] for line in (root / "constraints.txt").read_text().splitlines() if "==" in line[:40]}
