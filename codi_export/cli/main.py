@@ -14,6 +14,7 @@ COMMANDS = {
     "build": ("codi_export.cli.build:build", "Backbone + adapter + sampler to a bundle."),
     "run": ("codi_export.cli.run:run", "Pictures in, pictures out."),
     "verify": ("codi_export.cli.verify:verify", "Check a bundle: files, hashes, golden outputs."),
+    "profile": ("codi_export.cli.profile:profile", "How long a bundle takes here, and where the time goes."),
     "inspect": ("codi_export.cli.inspect_bundle:inspect", "What is in a bundle."),
     "plan": ("codi_export.cli.plan:plan", "Memory and roofline of a bundle or a build on a target."),
     "finalize": ("codi_export.cli.finalize:finalize", "Build what a bundle lacks for the GPU here."),

@@ -33,6 +33,7 @@ def breakdown(
     for span in spans:
         sums[span.stage] = sums.get(span.stage, 0.0) + span.ms
     sums.pop(UNATTRIBUTED, None)
+    roof = roof and _raised(roof, calls, costs)
     nodes = [
         _node(node, stage, _median_ms(calls, index), costs, roof)
         for index, (node, stage) in enumerate(zip(typical.nodes, stages, strict=True))
@@ -46,6 +47,8 @@ def breakdown(
         nodes=tuple(sorted(nodes, key=lambda node: -node.ms)),
         timeline=tuple(spans),
         roofline=roof.source if roof else None,
+        peak_flops_per_s=roof.flops_per_s if roof else None,
+        peak_bytes_per_s=roof.bytes_per_s if roof else None,
     )
 
 
@@ -87,6 +90,15 @@ def _filled(stages: Sequence[str]) -> list[str]:
         last = stage or last
         filled.append(last)
     return filled
+
+
+def _raised(roof: Roof, calls: Sequence[TracedCall], costs: Mapping[str, NodeCost]) -> Roof:
+    """No roof is below what a node reaches."""
+    if not roof.measured:
+        return roof
+    first = calls[0].nodes
+    rates = [(_flops(node, costs.get(plain(node.name))) or 0, _median_ms(calls, k)) for k, node in enumerate(first)]
+    return roof.at_least(max((1000 * flops / ms for flops, ms in rates if ms > 0), default=0.0))
 
 
 def _median_ms(calls: Sequence[TracedCall], index: int) -> float:

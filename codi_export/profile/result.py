@@ -189,7 +189,9 @@ class Breakdown:
     stages: tuple[Stage, ...]
     nodes: tuple[Node, ...]  # the slowest first
     timeline: tuple[Span, ...] = ()
-    roofline: str | None = None  # whose peak rates the rooflines are computed from
+    roofline: str | None = None  # whose peak rates the rooflines are computed from, in words; and these
+    peak_flops_per_s: float | None = None
+    peak_bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Results as one page that needs nothing else: style, script and figures are inside, and it asks no network."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from codi_export import files
+from codi_export.errors import CodiError
+from codi_export.profile.compare import compare
+from codi_export.profile.result import Result, to_dict
+
+FOLDER = Path(__file__).parent
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+script-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+{style}</style>
+<noscript>This page draws its figures with JavaScript, which is off. They are in its source, as JSON.</noscript>
+<main id="main"></main>
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}</script>
+</html>
+"""
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """One or more results; with several, the others are compared with the first. Raises CodiError (write-failed)."""
+    files.write(path, page(results).encode())
+
+
+def page(results: Sequence[Result]) -> str:
+    """The page's text."""
+    data = {"results": [_drawn(result) for result in results], "compared": _compared(results)}
+    return PAGE.format(
+        title=escape(" · ".join(dict.fromkeys(result.subject.graph for result in results)) + " profile"),
+        style=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "page.js").read_text(encoding="utf-8"),
+        data=_json(data),
+    )
+
+
+def _drawn(result: Result) -> dict[str, Any]:
+    """What `to_dict` gives, each part once."""
+    value = to_dict(result)
+    for name in ("stages", "nodes"):
+        value.pop(name)
+    return value
+
+
+def _compared(results: Sequence[Result]) -> list[dict[str, Any] | None]:
+    """For each result after the first: how it compares with the first; None where there is nothing to compare."""
+    compared: list[dict[str, Any] | None] = []
+    for other in results[1:]:
+        try:
+            verdict = compare(results[0], other, any_bundle=True)
+        except CodiError:
+            compared.append(None)
+            continue
+        found = {name: asdict(getattr(verdict, name)) for name in ("end_to_end", "engine")}
+        for name, part in found.items():
+            part["certain"] = getattr(verdict, name).certain
+            part["high"] = None if part["high"] == float("inf") else part["high"]
+        compared.append({**found, "differences": verdict.differences})
+    return compared
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script that it lies in."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
