@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
+from codi_export import doctor as nvidia
 from codi_export import machine, registry, runtime
 from codi_export.cli import terminal
 from codi_export.cli.list import models
+from codi_export.doctor import Nvidia
 from codi_export.errors import CodiError
+from codi_export.spec import to_json
 
 PACKAGES = {
     "base": ("click", "numpy", "onnxruntime", "pillow", "safetensors"),
@@ -38,6 +41,9 @@ def doctor(as_json: bool) -> None:
         click.echo(f"{kind:<10}  {', '.join(report[kind]) or MISSING}")
     for what, line in report["embed"].items():
         click.echo(f"{f'c++ {what}':<10}  {line}")
+    click.echo(f"nvidia      {_nvidia_line(Nvidia(**report['nvidia']))}")
+    for item in report["problems"]:
+        click.echo(f"problem     {item['what']}: {item['command']}")
     for item in report["missing"]:
         click.echo(f"missing     {item['name']}: {item['hint']}")
 
@@ -45,7 +51,7 @@ def doctor(as_json: bool) -> None:
 def examine() -> dict[str, Any]:
     """The report as JSON values; a package that is not installed has version None."""
     packages = {extra: {name: machine.version(name) for name in names} for extra, names in PACKAGES.items()}
-    here = providers()
+    here, found = providers(), nvidia.examine()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -54,8 +60,23 @@ def examine() -> dict[str, Any]:
         "compilers": [name for name in COMPILERS if shutil.which(name)],
         "models": list(models()),
         "embed": embed(),
+        "nvidia": to_json(found),
+        "problems": [to_json(problem) for problem in nvidia.problems(found)],
         "missing": _missing(packages, here),
     }
+
+
+def _nvidia_line(found: Nvidia) -> str:
+    """One line, also where there is nothing."""
+    if found.kind == "none":
+        return "no GPU: bundles run on the CPU; engines can be built ahead of time (finalize --target)"
+    memory = f"{terminal.size(found.free_bytes)} of {terminal.size(found.memory_bytes)} free"
+    said = {
+        "SM": str(found.sm), "driver": found.driver, "JetPack": found.jetpack, "L4T": found.l4t, "CUDA": found.cuda,
+        "TensorRT": found.tensorrt or "absent", "mode": found.power_mode, "clocks": found.clocks,
+        "swap": terminal.size(found.swap_bytes) if found.kind == "jetson" else "",
+    }  # fmt: skip
+    return ", ".join([found.device, *(f"{name} {value}" for name, value in said.items() if value), memory])
 
 
 def embed() -> dict[str, str]:
