@@ -135,14 +135,13 @@ inline void run_block() {
         f->first.uc_link = nullptr;
         makecontext(&f->first, run_body, 0);
     }
+    const size_t warps = (block.fibres.size() + kWarp - 1) / kWarp;
     std::vector<Fibre*> ready;
     for (;;) {
         ready.clear();
         for (auto& f : block.fibres)
             if (f->state == State::ready) ready.push_back(f.get());
         if (ready.empty()) {
-            for (size_t warp = 0; warp < block.fibres.size(); warp += kWarp)
-                release(warp, warp + kWarp, State::at_warp_barrier);
             release(0, block.fibres.size(), State::at_block_barrier);
             const auto has = [](State s) { return [s](auto& f) { return f->state == s; }; };
             if (std::all_of(block.fibres.begin(), block.fibres.end(), has(State::done))) break;
@@ -153,7 +152,13 @@ inline void run_block() {
             continue;
         }
         std::shuffle(ready.begin(), ready.end(), order);
-        for (Fibre* f : ready) block.now = f, enter(*f);
+        const uint64_t held = uint64_t(order()) << 32 | order();  // warps that stand still this time: others get ahead
+        for (Fibre* f : ready) {
+            const size_t warp = f->rank / kWarp;
+            if (warps > 1 && held >> warp % 64 & 1) continue;
+            block.now = f, enter(*f);
+            if (f->state == State::at_warp_barrier) release(warp * kWarp, (warp + 1) * kWarp, State::at_warp_barrier);
+        }
     }
     if (!guards_hold()) block.fault = "shared memory was written out of its bounds";
 }

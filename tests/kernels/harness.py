@@ -53,21 +53,9 @@ class Kernels:
 def compile_op(op: str, out: Path, kernels: Path = ROOT / "kernels", flags: tuple[str, ...] = ("-O1",)) -> Path:
     """The op's host kernel and its CUDA kernel under the emulator, as one shared library."""
     sources = [kernels / "common/message.cpp", kernels / op / "host.cpp", HERE / "emulator_seed.cpp"]
-    sanitize = SANITIZE if "CODI_SANITIZE" in os.environ else ()
     emulator = f'-DCODI_EMULATOR="{HERE / "emulator.h"}"'
-    warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-    command = [
-        compiler(),
-        "-std=c++17",
-        *flags,
-        *sanitize,
-        *warnings,
-        "-fopenmp",
-        "-fPIC",
-        "-shared",
-        "-fvisibility=hidden",
-        emulator,
-    ]
+    fixed = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fopenmp", "-fPIC", "-shared"]
+    command = [compiler(), *fixed, "-fvisibility=hidden", emulator, *flags]
     command += [*map(str, sources), "-x", "c++", str(kernels / op / f"{op}.cu"), "-o", str(out)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

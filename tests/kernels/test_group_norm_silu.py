@@ -40,6 +40,7 @@ CASES = [
     Case(1, 63, 128, 32, parts="srwb"),
     Case(3, 65, 64, 4, second=24),
     Case(1, 100, 2560, 32, second=1280, parts="swb"),  # more packs than threads: two tiles
+    Case(1, 3, 4000, 25),  # the second tile nearly as large as the first
     Case(1, 9, 520, 5, real=FLOAT32, parts="srwb"),  # groups that straddle tiles of the scalar path
     Case(2, 1, 8, 1),
     Case(1, 2, 24, 24, parts=""),

@@ -127,6 +127,7 @@ def prove(kernels: Kernels, rng: np.random.Generator) -> None:
     for case in CASES:
         check_case(kernels, case, rng)
         check_back(kernels, case, rng)
+    check_nan(kernels)
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,10 @@ def test_there_and_back_changes_nothing(kernels: Kernels) -> None:
 
 
 def test_nan_becomes_black(kernels: Kernels) -> None:
+    check_nan(kernels)
+
+
+def check_nan(kernels: Kernels) -> None:
     case = Case(1, 2, 2, channels=1, real=FLOAT32)
     for side in harness.both(kernels):
         image = Memory((1, 2, 2, 1), np.uint8)

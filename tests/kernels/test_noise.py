@@ -49,6 +49,15 @@ def test_the_published_bits(kernels: Kernels, vector: dict[str, Any]) -> None:
         assert [f"{bits:08x}" for bits in out.view(np.uint32).ravel()] == vector["float32_bits"]
 
 
+def prove(kernels: Kernels, rng: np.random.Generator) -> None:
+    for real in (FLOAT32, FLOAT16):
+        seed, origin = int(rng.integers(2**63)) * 2 + 1, int(rng.integers(2**32))
+        expected = normal(seed, (2, 3, 7, 50), (origin, 9), 4).astype(harness.TYPES[real])
+        for side in harness.both(kernels):
+            out = noise(kernels, side, seed, (2, 3, 7, 50), image=4, y=origin, x=9, type=real)
+            np.testing.assert_array_equal(out.view(np.uint8), expected.view(np.uint8))
+
+
 @settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**64 - 1),
