@@ -90,7 +90,7 @@ def test_tensors_in_another_order_are_taken() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"x": torch.zeros(2, 24).double()}, r"x is torch.float64 \[2, 24\] on cpu: expected float32 or float16 \[B, ..., C\]"),
+        ({"x": torch.zeros(2, 24).double()}, r"x is torch.float64 \[2, 24\] on cpu: expected float32 or float16 \[B, "),
         ({"weight": torch.zeros(23)}, r"weight is torch.float32 \[23\] on cpu: expected torch.float32 \[24\] on cpu"),
         ({"bias": torch.zeros(24).half()}, r"bias is torch.float16 \[24\] on cpu: expected torch.float32 \[24\]"),
         ({"groups": 5}, "24 channels in 5 groups"),
