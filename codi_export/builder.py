@@ -18,16 +18,16 @@ from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, passes, store, text
 from codi_export.graph.cache import Cache
-from codi_export.graph.export import export
+from codi_export.graph.export import Exported, export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
-from codi_export.model import reference
+from codi_export.model import reference, storage
 from codi_export.model.text import load_text
 from codi_export.parity import Outcome
 from codi_export.planner import Workload
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime.noise import normal
-from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, Precision, Schedule, TensorSpec
+from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, PrecisionChoice, Schedule, TensorSpec
 
 Progress = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
 Inputs = dict[str, NDArray[Any]]  # of one call, by name
@@ -46,7 +46,7 @@ def build(
     lora: str | Sequence[str] = (),
     vae: str = "full",
     sampler: str = "",
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     height: int = 0,
     width: int = 0,
     batch_size: int = 1,
@@ -55,7 +55,7 @@ def build(
     guidance: float = 1.0,
     adapter_scale_input: bool = False,
     text_input: bool = False,
-    min_psnr: float = 60.0,
+    min_psnr: float = 0.0,
     overwrite: bool = False,
     cache: bool = True,
 ) -> Manifest:
@@ -116,8 +116,16 @@ def build_specs(
         begin(f"loading {specs[0].model}")
         backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras, specs[0].vae)
         recipes = [prepare(spec, backbone) for spec in specs]
+        originals = [_originals(recipe) for recipe in recipes]
+        for recipe in recipes:
+            for network in recipe.networks:
+                storage.round_to_stored(network)
         kept = cache or Cache(None)
-        graphs = [graph for recipe in recipes for graph in _build_task(recipe, folder, begin, kept)]
+        graphs = [
+            graph
+            for recipe, original in zip(recipes, originals, strict=True)
+            for graph in _build_task(recipe, original, folder, begin, kept)
+        ]
         manifest = _manifest(folder, before, recipes, graphs)
         bundle.write_manifest(folder, manifest)
         begin("done")
@@ -127,26 +135,29 @@ def build_specs(
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
     """What a build of the first graph of `spec` would make, for `planner.plan`; nothing is written but the cache."""
     recipe = prepare(spec, backbones.load(zoo.folder(spec.model), spec.loras))
-    exported = export(recipe.pieces(), _trials(recipe)[0], replace(cache, task=recipe.task.name))
+    exported = _export(recipe, _trials(recipe)[0], cache)
     schedule, name = recipe.schedules[0], spec.graphs[0]
     model = unroll(exported, schedule, recipe.sampler, name)
     passes.run(model)
-    return Workload(name, len(schedule), spec.precision, cost.weight_bytes(model), cost.count(model))
+    return Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
 
 
-def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cache: Cache) -> Iterator[Graph]:
-    """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch."""
+def _build_task(
+    recipe: Recipe, originals: Sequence[Outcome | None], folder: Path, begin: Callable[[str], None], cache: Cache
+) -> Iterator[Graph]:
+    """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch.
+    `originals`: as `_originals`."""
     task, pieces, trials = recipe.task.name, recipe.pieces(), _trials(recipe)
     for part in ("graphs", "golden"):
         (folder / part).mkdir(exist_ok=True)
 
     begin(f"tracing {task}")
-    exported = export(pieces, trials[0], replace(cache, task=task))
+    exported = _export(recipe, trials[0], cache)
     store.save_weights(exported.models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
         text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)
 
-    for schedule, name in zip(recipe.schedules, recipe.spec.graphs, strict=True):
+    for schedule, name, original in zip(recipe.schedules, recipe.spec.graphs, originals, strict=True):
         begin(f"unrolling {name}")
         model = unroll(exported, schedule, recipe.sampler, name)
         passes.run(model)
@@ -156,10 +167,29 @@ def _build_task(recipe: Recipe, folder: Path, begin: Callable[[str], None], cach
         begin(f"checking {name} against torch")
         wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
         found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
-        figures = parity.require(found, wanted, recipe.spec.min_psnr)
+        figures = parity.require(found, wanted, recipe.tolerance)
+        lost = parity.compare([wanted[0]], [original or wanted[0]])
         _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
         adapter, size = files.sha256(folder / "graphs" / f"{task}.safetensors"), cost.weight_bytes(model)
-        yield replace(_record(recipe, schedule, name, figures), adapter_sha256=adapter, weight_bytes=size)
+        record = _record(recipe, schedule, name, figures)
+        yield replace(record, storage=lost, adapter_sha256=adapter, weight_bytes=size)
+
+
+def _export(recipe: Recipe, inputs: Inputs, cache: Cache) -> Exported:
+    """The pieces, in the precision that they compute in."""
+    exported = export(recipe.pieces(), inputs, replace(cache, task=recipe.task.name))
+    for piece in exported.models:
+        passes.run(piece, passes.PRECISIONS[recipe.precision])
+    return exported
+
+
+def _originals(recipe: Recipe) -> list[Outcome | None]:
+    """What the first trial becomes, at each number of steps, with the weights as they came; None where storing them
+    changes none."""
+    if all(storage.is_exact(network) for network in recipe.networks):
+        return [None] * len(recipe.schedules)
+    pieces, first = recipe.pieces(), _trials(recipe)[0]
+    return [Outcome(*reference.run(pieces, schedule, recipe.sampler, first)) for schedule in recipe.schedules]
 
 
 def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], graphs: Sequence[Graph]) -> Manifest:
@@ -236,7 +266,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
         task=recipe.task.name,
         path=f"graphs/{name}.onnx",
         sampler=recipe.sampler.name,
-        precision=recipe.spec.precision,
+        precision=recipe.precision,
         schedule=schedule,
         inputs=recipe.inputs,
         outputs=(TensorSpec("output", "uint8", recipe.output_shape),),
@@ -244,6 +274,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
         latent_factor=recipe.backbone.latent_factor,
         golden=f"golden/{name}.safetensors",
         parity=figures,
+        tolerance=recipe.tolerance,
         warnings=recipe.warnings(len(schedule)),
         cost=f"graphs/{name}.cost.json",
     )

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import Parity
+from codi_export.spec import Parity, Tolerance
 
-MAX_LATENT_RMS = 1e-4  # float32, relative: 1000 roundings; a wrong constant or a missing term costs 1e-2 and more
-MAX_LEVEL = 1  # equal floats round to equal levels, nearly equal ones to neighbours
 EQUAL_DB = 200.0  # two equal pictures; JSON has no infinity
 
 _HINT = "the graph was not kept; `codi-export doctor` prints the versions that a bug report needs"
@@ -26,24 +24,23 @@ class Outcome:
     latents: Sequence[NDArray[np.float32]]
 
 
-def require(graph: Sequence[Outcome], reference: Sequence[Outcome], min_psnr: float) -> Parity:
+def require(graph: Sequence[Outcome], reference: Sequence[Outcome], tolerance: Tolerance) -> Parity:
     """The worst figures over all pairs; two or more, with different noise.
 
     Raises CodiError (parity) that names the first stage to differ, or what is wrong with the pictures altogether.
     """
     _require_alive("the torch pipeline", reference)
     _require_alive("the graph", graph)
-    pairs = list(zip(graph, reference, strict=True))
-    steps = np.max([latent_rms(got, want) for got, want in pairs], axis=0).tolist()  # the worst of each step
-    parity = Parity(
-        image_psnr_db=min(psnr(got.picture, want.picture) for got, want in pairs),
-        latent_rms=max(steps),
-        max_level=max(level_difference(got.levels, want.levels) for got, want in pairs),
-    )
-    fault = _fault(parity, steps, min_psnr)
+    parity, steps = _figures(graph, reference)
+    fault = _fault(parity, steps, tolerance)
     if fault:
         raise CodiError(ErrorCode.PARITY, f"the graph differs from the torch pipeline: {fault}", _HINT)
     return parity
+
+
+def compare(got: Sequence[Outcome], wanted: Sequence[Outcome]) -> Parity:
+    """The worst figures over all pairs, without a limit."""
+    return _figures(got, wanted)[0]
 
 
 def psnr(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -68,15 +65,27 @@ def latent_rms(got: Outcome, want: Outcome) -> list[float]:
     return [relative_rms(g, w) for g, w in zip(got.latents, want.latents, strict=True)]
 
 
-def _fault(parity: Parity, steps: Sequence[float], min_psnr: float) -> str:
+def _figures(got: Sequence[Outcome], wanted: Sequence[Outcome]) -> tuple[Parity, list[float]]:
+    """The worst over all pairs, and of each step's latent."""
+    pairs = list(zip(got, wanted, strict=True))
+    steps: list[float] = np.max([latent_rms(one, other) for one, other in pairs], axis=0).tolist()
+    parity = Parity(
+        image_psnr_db=min(psnr(one.picture, other.picture) for one, other in pairs),
+        latent_rms=max(steps),
+        max_level=max(level_difference(one.levels, other.levels) for one, other in pairs),
+    )
+    return parity, steps
+
+
+def _fault(parity: Parity, steps: Sequence[float], limit: Tolerance) -> str:
     """Where the difference begins, or nothing: what differs in a step differs in all that follows."""
     for k, rms in enumerate(steps, start=1):
-        if rms > MAX_LATENT_RMS:
-            return f"x of step {k} is the first to, by {rms:.1e} relative RMS; expected at most {MAX_LATENT_RMS:.0e}"
-    if parity.image_psnr_db < min_psnr:
-        return f"the decoded picture does, {parity.image_psnr_db:.1f} dB; expected at least {min_psnr:g} dB"
-    if parity.max_level > MAX_LEVEL:
-        return f"the 8-bit picture does, by {parity.max_level} levels; expected at most {MAX_LEVEL}"
+        if rms > limit.latent_rms:
+            return f"x of step {k} is the first to, by {rms:.1e} relative RMS; expected at most {limit.latent_rms:.0e}"
+    if parity.image_psnr_db < limit.image_psnr_db:
+        return f"the decoded picture does, {parity.image_psnr_db:.1f} dB; expected at least {limit.image_psnr_db:g} dB"
+    if limit.max_level is not None and parity.max_level > limit.max_level:
+        return f"the 8-bit picture does, by {parity.max_level} levels; expected at most {limit.max_level}"
     return ""
 
 

@@ -23,7 +23,7 @@ from codi_export.model.micro import Micro
 from codi_export.model.step import Step
 from codi_export.model.text import Embedded
 from codi_export.samplers import Sampler
-from codi_export.spec import AdapterSpec, BuildSpec, Schedule, TaskSpec, TensorSpec
+from codi_export.spec import TOLERANCES, AdapterSpec, BuildSpec, Precision, Schedule, TaskSpec, TensorSpec, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,24 @@ class Recipe:
         return self.spec.batch_size, *self.size, 3
 
     @property
+    def precision(self) -> Precision:
+        """What the graph computes in; portable graphs run on a CPU."""
+        return "fp32" if self.spec.precision == "auto" else self.spec.precision
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """The precision's, or with the option's limit for the picture."""
+        usual = TOLERANCES[self.precision]
+        return replace(usual, image_psnr_db=self.spec.min_psnr) if self.spec.min_psnr else usual
+
+    @property
+    def networks(self) -> "tuple[nn.Module, ...]":
+        """All that has weights in the bundle."""
+        return self.backbone.unet, self.backbone.vae, *(adapter.net for adapter in self.adapters)
+
+    @property
     def backbone_bytes(self) -> int:
-        """What its tensors take in float32. A graph that needs no VAE encoder stores less."""
+        """What its tensors take as float16. A graph that needs no VAE encoder stores less."""
         return _bytes(self.backbone.unet) + _bytes(self.backbone.vae)
 
     @property
@@ -172,7 +188,7 @@ def _ordinary(spec: BuildSpec, train_timesteps: int) -> AdapterSpec:
 
 
 def _bytes(module: "nn.Module") -> int:
-    return sum(4 * tensor.numel() for tensor in module.parameters())
+    return sum(2 * tensor.numel() for tensor in module.parameters())
 
 
 def _adapters(spec: BuildSpec) -> Sequence[tuple[Path, float]]:

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from codi_export.errors import CodiError, ErrorCode
 
-Precision = Literal["fp32"]
+Precision = Literal["fp32", "fp16"]  # what a graph computes in; weights are stored in half precision for all
+PrecisionChoice = Literal["auto", "fp32", "fp16"]  # auto: fp32 on a CPU, fp16 on a GPU
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Dim = int | str  # a fixed size, or the name of a free one
 
@@ -158,7 +159,7 @@ class BuildSpec:
     loras: tuple[str, ...] = ()  # files, each with :scale behind it if that is not 1
     vae: str = "full"  # the model's own; `tiny`: its vae_tiny/; or a folder
     sampler: str = ""  # empty: what the adapter was trained for
-    precision: Precision = "fp32"
+    precision: PrecisionChoice = "auto"
     height: int = 0
     width: int = 0
     batch_size: int = 1
@@ -167,7 +168,7 @@ class BuildSpec:
     guidance: float = 1.0  # classifier-free, built in; 1: off
     adapter_scale_input: bool = False  # each call says how much the adapter adds
     text_input: bool = False  # each call brings its prompt; always so for tasks that read one
-    min_psnr: float = 60.0
+    min_psnr: float = 0.0  # dB; 0: the precision's own
 
     def __post_init__(self) -> None:
         for n in self.steps:
@@ -207,12 +208,32 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a graph may be from the torch pipeline, in the terms of `Parity`. `max_level` holds on a CPU, None is
+    any; elsewhere `verify` compares 8-bit pictures by `elsewhere_db`."""
+
+    latent_rms: float
+    image_psnr_db: float
+    max_level: int | None
+    elsewhere_db: float = 40.0
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    # float32, relative: 1000 roundings; a wrong constant or a missing term costs 1e-2 and more. Equal floats round to
+    # equal levels, nearly equal ones to neighbours.
+    "fp32": Tolerance(latent_rms=1e-4, image_psnr_db=60.0, max_level=1),
+    "fp16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """One task at one number of steps: an ONNX file and what a runtime must know to call it.
 
     `latent_factor` is output pixels per latent pixel; `golden` is a safetensors file with `image`, `noise`, `output`,
     where `output` is the torch reference's. Parity and golden are those of the adapter file with `adapter_sha256`;
-    after a swap they say nothing.
+    after a swap they say nothing. `storage`: how far the stored weights are from the original ones, both in torch;
+    `parity` is the graph's distance from torch with the stored weights.
     """
 
     name: str
@@ -227,6 +248,8 @@ class Graph:
     latent_factor: int
     golden: str
     parity: Parity
+    tolerance: Tolerance = TOLERANCES["fp32"]
+    storage: Parity = Parity(200.0, 0.0, 0)
     adapter_sha256: str = ""
     warnings: tuple[str, ...] = ()
     cost: str = ""  # a file with a `NodeCost` for each node

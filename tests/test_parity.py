@@ -8,6 +8,7 @@ import pytest
 from codi_export import parity
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.parity import Outcome
+from codi_export.spec import TOLERANCES
 
 
 def outcome(seed: int) -> Outcome:
@@ -22,6 +23,7 @@ def changed(one: Outcome, latent: int | None = None, by: float = 0.0, picture: f
     return Outcome(one.levels + np.uint8(levels), (one.picture + np.float32(picture)), latents)
 
 
+LIMIT = TOLERANCES["fp32"]
 WANTED = [outcome(0), outcome(1)]
 
 
@@ -42,12 +44,12 @@ def test_levels_do_not_wrap_around() -> None:
 
 
 def test_equal_outcomes_pass() -> None:
-    figures = parity.require(WANTED, WANTED, 60)
+    figures = parity.require(WANTED, WANTED, LIMIT)
     assert (figures.image_psnr_db, figures.latent_rms, figures.max_level) == (parity.EQUAL_DB, 0.0, 0)
 
 
 def test_the_worst_pair_counts() -> None:
-    figures = parity.require([WANTED[0], changed(WANTED[1], latent=1, by=5e-5)], WANTED, 60)
+    figures = parity.require([WANTED[0], changed(WANTED[1], latent=1, by=5e-5)], WANTED, LIMIT)
     assert figures.latent_rms == pytest.approx(5e-5, rel=3e-3)  # float32 near 1 is spaced 1.2e-7, 0.24 % of 5e-5
 
 
@@ -64,17 +66,17 @@ def test_the_worst_pair_counts() -> None:
 )
 def test_failures_say_where(change: Callable[[Outcome], Outcome], says: str) -> None:
     with pytest.raises(CodiError) as raised:
-        parity.require([WANTED[0], change(WANTED[1])], WANTED, 60)
+        parity.require([WANTED[0], change(WANTED[1])], WANTED, LIMIT)
     assert raised.value.code is ErrorCode.PARITY
     assert says in raised.value.message
 
 
 def test_a_graph_that_ignores_its_noise_fails() -> None:
     with pytest.raises(CodiError, match="the same latent for different noise"):
-        parity.require([WANTED[0], WANTED[0]], WANTED, 60)
+        parity.require([WANTED[0], WANTED[0]], WANTED, LIMIT)
 
 
 def test_two_that_are_broken_alike_fail() -> None:
     broken = [changed(one, latent=0, by=np.nan) for one in WANTED]
     with pytest.raises(CodiError, match="the torch pipeline gives NaN"):
-        parity.require(broken, broken, 60)
+        parity.require(broken, broken, LIMIT)

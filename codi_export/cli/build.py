@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 import time
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 from codi_export import bundle
 from codi_export.cli import terminal
 from codi_export.facts import bundle_name, for_tasks
-from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, Precision
+from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice
 
 if TYPE_CHECKING:
     from codi_export.recipe import Recipe
@@ -84,14 +85,18 @@ COUNT = click.IntRange(min=1)
 )
 @click.option("--adapter-scale-input", is_flag=True, help="Take a factor for what the adapter adds with each call.")
 @click.option("--text-input", is_flag=True, help="Take the prompt with each call instead; `edit` always does.")
-@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the computation.")
+@click.option(
+    "--precision",
+    type=click.Choice(typing.get_args(PrecisionChoice)),
+    default="auto",
+    show_default=True,
+    help="Of the computation; auto is fp32 on a CPU. Weights are stored as float16 whatever it is.",
+)
 @click.option(
     "--min-psnr",
     metavar="DB",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    help="What parity with torch must reach.",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What parity with torch must reach; 60 for fp32 and 40 for fp16 if left out.",
 )
 @click.option("--no-cache", is_flag=True, help="Trace everything anew, and keep nothing for later builds.")
 @click.option("--explain", is_flag=True, help="Say what was traced before, and why anything had to be now.")
@@ -115,8 +120,8 @@ def build(
     guidance: float,
     adapter_scale_input: bool,
     text_input: bool,
-    precision: Precision,
-    min_psnr: float,
+    precision: PrecisionChoice,
+    min_psnr: float | None,
     no_cache: bool,
     explain: bool,
     dry_run: bool,
@@ -141,7 +146,7 @@ def build(
         guidance=guidance,
         adapter_scale_input=adapter_scale_input,
         text_input=text_input,
-        min_psnr=min_psnr,
+        min_psnr=min_psnr or 0.0,
     )
     specs = for_tasks(tasks, adapters, common)
     target = output or Path(bundle_name(specs))
@@ -231,7 +236,7 @@ def _plan_json(recipe: "Recipe", index: int) -> dict[str, Any]:
         "task": recipe.task.name,
         "steps": len(schedule),
         "sampler": recipe.sampler.name,
-        "precision": recipe.spec.precision,
+        "precision": recipe.precision,
         "timesteps": [step.t for step in schedule.steps],
         "warnings": recipe.warnings(len(schedule)),
     }

@@ -4,7 +4,7 @@ Counted once, at build, from shapes alone, so that a plan or a profile of the fi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import onnx_ir as ir
@@ -25,14 +25,16 @@ IN_PLACE = {
 
 def count(model: ir.Model) -> tuple[NodeCost, ...]:
     """One `NodeCost` a node, in the graph's order; every value needs a fixed shape."""
-    live = _live_bytes(model.graph)
-    modules = _modules(model.graph)
-    return tuple(_node(node, live[index], modules[index]) for index, node in enumerate(model.graph))
+    origins = _origins(model.graph)
+    live = _live_bytes(model.graph, origins)
+    modules = _modules(model.graph, origins)
+    return tuple(_node(node, live[index], modules[index], origins) for index, node in enumerate(model.graph))
 
 
 def weight_bytes(model: ir.Model) -> int:
-    """What the constants of a graph take, each counted once."""
-    return sum(_bytes(value) for value in model.graph.initializers.values())
+    """What constants take once they are loaded, in the type that they are read in, each counted once."""
+    origins = _origins(model.graph)
+    return sum(_bytes(value) for value in origins if any(node.outputs[0] not in origins for node in value.consumers()))
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -40,17 +42,32 @@ def save(model: ir.Model, path: Path) -> None:
     costs.write(path, count(model))
 
 
-def _modules(graph: ir.Graph) -> list[str]:
-    """The module of each node: its first weight's name without the last part."""
+def _origins(graph: ir.Graph) -> dict[ir.Value, str]:
+    """All that depends on constants alone, and the weight that it comes from, if any: weights, their casts and
+    transposes, a fixed prompt's keys. Runtimes compute it when they load."""
+    known = {value: name if is_weight(name) else "" for name, value in graph.initializers.items()}
+    for node in graph:
+        values = [value for value in node.inputs if value is not None]
+        if all(value in known for value in values):
+            origin = next((known[value] for value in values if known[value]), "")
+            known |= dict.fromkeys(node.outputs, origin)
+    return known
+
+
+def _modules(graph: ir.Graph, origins: dict[ir.Value, str]) -> list[str]:
+    """The module of each node: its first weight's name without the last part, or that of the node before."""
     found, now = [], ""
     for node in graph:
-        weights = [str(value.name) for value in node.inputs if value is not None and is_weight(str(value.name))]
-        now = weights[0].rpartition(".")[0] if weights else now
-        found.append(now)
+        weights = [origins[value] for value in node.inputs if value is not None and origins.get(value)]
+        module = weights[0].rpartition(".")[0] if weights else now
+        now = now if node.outputs[0] in origins else module
+        found.append(module)
     return found
 
 
-def _node(node: ir.Node, live: int, module: str) -> NodeCost:
+def _node(node: ir.Node, live: int, module: str, origins: dict[ir.Value, str]) -> NodeCost:
+    if node.outputs[0] in origins:
+        return NodeCost(str(node.name), node.op_type, 0, 0, 0, 0, live, module)
     read = {value: _bytes(value) for value in node.inputs if value is not None}
     moved = 0 if node.op_type in VIEWS else 1
     return NodeCost(
@@ -59,13 +76,13 @@ def _node(node: ir.Node, live: int, module: str) -> NodeCost:
         flops=FLOPS.get(node.op_type, _none)(node),
         bytes_read=moved * sum(read.values()),
         bytes_written=moved * sum(_bytes(value) for value in node.outputs),
-        weight_bytes=sum(size for value, size in read.items() if value.const_value is not None),
+        weight_bytes=sum(size for value, size in read.items() if value in origins),
         live_bytes=live,
         module=module,
     )
 
 
-def _live_bytes(graph: ir.Graph) -> list[int]:
+def _live_bytes(graph: ir.Graph, fixed: Collection[ir.Value]) -> list[int]:
     """For each node, the bytes of activations that exist while it runs: its inputs, its outputs and what later nodes
     still read. Constants and the graph's own inputs are not among them."""
     last = {value: index for index, node in enumerate(graph) for value in node.inputs if value is not None}
@@ -74,7 +91,7 @@ def _live_bytes(graph: ir.Graph) -> list[int]:
     ends: dict[ir.Value, int] = {}  # buffer -> last node that reads it, under any name
     now, found = 0, []
     for index, node in enumerate(graph):
-        for value in node.outputs:
+        for value in (value for value in node.outputs if value not in fixed):
             buffer = buffers[value] = _reused(node, value, index, buffers, ends) or value
             now += _bytes(value) if buffer is value else 0
             ends[buffer] = max(ends.get(buffer, index), last.get(value, index))

@@ -17,7 +17,7 @@ from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 
 ADAPTERS = ("adapter.", "others.")
-WEIGHTS = ("unet.", "vae.", *ADAPTERS)
+WEIGHTS = ("unet.", "vae.", "text.", *ADAPTERS)
 ENCODER = ("vae.encoder.", "vae.quant_conv.")
 INLINE = 256  # bytes: shapes and scalars stay in the graph, where shape inference reads them
 PAGE = 4096  # data starts at a multiple of it, whatever the header's text

@@ -12,7 +12,11 @@ from onnx_ir.passes.common import (
 )
 
 from codi_export.graph.passes.fold_constants import FoldConstants
+from codi_export.graph.passes.merge_casts import MergeCasts
+from codi_export.graph.passes.narrow_compute import NarrowCompute
 from codi_export.graph.passes.share_constants import ShareConstants
+from codi_export.graph.passes.store_half import StoreHalf
+from codi_export.spec import Precision
 
 DEFAULT_PASSES: tuple[InPlacePass, ...] = (
     FoldConstants(),
@@ -22,6 +26,12 @@ DEFAULT_PASSES: tuple[InPlacePass, ...] = (
     CommonSubexpressionEliminationPass(),  # what no step changes (the prompt's keys and values) is computed once
     RemoveUnusedNodesPass(),
 )
+
+# What is done to a piece before it is unrolled, so that it computes in a precision.
+PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {
+    "fp32": (StoreHalf(),),
+    "fp16": (StoreHalf(), NarrowCompute(ir.DataType.FLOAT16), MergeCasts()),
+}
 
 
 def run(model: ir.Model, passes: Sequence[InPlacePass] = DEFAULT_PASSES) -> list[str]:
