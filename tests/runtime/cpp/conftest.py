@@ -23,12 +23,15 @@ DEBUG = ("-DCMAKE_BUILD_TYPE=Debug", "-DCODI_EXAMPLES=OFF")
 CLANG = ("-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_CXX_FLAGS=-O1 -fsanitize=fuzzer-no-link")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "release": (),
-    "address": (*DEBUG, "-DCMAKE_CXX_FLAGS=-O1", "-DCODI_SANITIZE=address,undefined"),
+    "address": (*DEBUG, *CLANG, "-DCODI_SANITIZE=address,undefined", "-DCODI_FUZZ=ON"),
     "thread": (*DEBUG, "-DCMAKE_CXX_FLAGS=-O1", "-DCODI_SANITIZE=thread"),
-    "fuzz": (*DEBUG, *CLANG, "-DCODI_SANITIZE=address,undefined", "-DCODI_FUZZ=ON"),
-    "aarch64": (f"-DCMAKE_TOOLCHAIN_FILE={CPP / 'aarch64.cmake'}",),
+    "aarch64": ("-DCODI_EXAMPLES=OFF", f"-DCMAKE_TOOLCHAIN_FILE={CPP / 'aarch64.cmake'}"),
 }
-TARGETS = {"fuzz": ["fuzz_manifest", "fuzz_safetensors"], "address": ["survive"], "thread": ["survive"]}
+TARGETS: dict[str, tuple[str, ...]] = {
+    "address": ("survive", "fuzz_manifest", "fuzz_safetensors"),
+    "thread": ("survive",),
+    "aarch64": ("codi",),
+}
 
 
 def run(*command: str | Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:

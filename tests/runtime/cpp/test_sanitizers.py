@@ -10,39 +10,35 @@ from tests.runtime.cpp.conftest import HERE, run
 
 Build = Callable[..., Path]
 
-COMMANDS = [("misuse", "0"), ("frames", "1"), ("reload", "5"), ("cancel", "2"), ("threads", "1"), ("threads", "8")]
-SECONDS = 10  # of each fuzzer here; `make soak` runs them longer
+COMMANDS = [("misuse", "0"), ("frames", "1"), ("reload", "3"), ("cancel", "2"), ("threads", "1"), ("threads", "8")]
+THREADS = [("threads", "1"), ("threads", "8"), ("cancel", "2"), ("frames", "1")]
+SECONDS = 8  # of each fuzzer here; `make soak` runs them for minutes
 
 
 @pytest.mark.parametrize(("command", "number"), COMMANDS)
 def test_no_address_or_undefined_behaviour(build: Build, stub: Path, command: str, number: str) -> None:
-    options = f"suppressions={HERE / 'lsan.supp'}"
-    run(build("address") / "survive", command, stub, number, LSAN_OPTIONS=options, ASAN_OPTIONS="detect_leaks=1")
+    run(build("address", "clang++") / "survive", command, stub, number)
 
 
-@pytest.mark.parametrize(("command", "number"), [("threads", "1"), ("threads", "8"), ("cancel", "2"), ("frames", "1")])
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "number"), THREADS)
 def test_no_data_race(build: Build, stub: Path, command: str, number: str) -> None:
-    run(build("thread") / "survive", command, stub, number, TSAN_OPTIONS=f"suppressions={HERE / 'tsan.supp'}")
+    # ONNX Runtime is not instrumented: how its own threads wait for each other is not seen.
+    options = f"report_mutex_bugs=0 suppressions={HERE / 'tsan.supp'}"
+    run(build("thread") / "survive", command, stub, number, TSAN_OPTIONS=options)
 
 
-def test_valgrind_finds_no_leak(build: Build, stub: Path) -> None:
-    program = build("release", "valgrind") / "survive"
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "number"), [("frames", "1"), ("misuse", "0"), ("reload", "2")])
+def test_valgrind_finds_no_leak(build: Build, stub: Path, command: str, number: str) -> None:
     flags = ("--leak-check=full", "--error-exitcode=9", "--errors-for-leak-kinds=definite,indirect", "--quiet")
-    run("valgrind", *flags, f"--suppressions={HERE / 'valgrind.supp'}", program, "frames", stub, "1")
-    run("valgrind", *flags, f"--suppressions={HERE / 'valgrind.supp'}", program, "misuse", stub, "0")
+    supp = f"--suppressions={HERE / 'valgrind.supp'}"
+    run("valgrind", *flags, supp, build("release", "valgrind") / "survive", command, stub, number)
 
 
 def fuzz(build: Build, name: str, seeds: Path, seconds: int) -> None:
-    program = build("fuzz", "clang++") / f"fuzz_{name}"
-    run(
-        program,
-        f"-max_total_time={seconds}",
-        "-max_len=65536",
-        "-timeout=10",
-        "-print_final_stats=1",
-        f"-artifact_prefix={seeds}/",
-        seeds,
-    )
+    program = build("address", "clang++") / f"fuzz_{name}"
+    run(program, f"-max_total_time={seconds}", "-max_len=65536", "-timeout=10", f"-artifact_prefix={seeds}/", seeds)
 
 
 def seeds(name: str, stub: Path, folder: Path) -> Path:

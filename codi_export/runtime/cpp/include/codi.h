@@ -55,7 +55,7 @@ typedef struct { /* rows are `pitch` bytes apart; 0 means without gaps */
     void *data;
     int32_t width, height;
     size_t pitch;
-    codi_format format;
+    int32_t format; /* codi_format */
 } codi_image;
 
 typedef struct {
@@ -67,7 +67,7 @@ typedef struct {
     const char *library;  /* ONNX Runtime's file or folder; NULL: $CODI_ONNXRUNTIME, beside libcodi, the system's */
     int32_t threads;      /* 0: the runtime's choice */
     int32_t device;       /* which GPU */
-    codi_check check;
+    int32_t check;        /* codi_check */
     void *stream;         /* a cudaStream_t that everything is queued on; NULL: one of the session's own */
     size_t max_memory;    /* bytes that a call's buffers, and the CUDA provider's arena, may each take; 0: no limit */
 } codi_options;
@@ -75,7 +75,7 @@ typedef struct {
 typedef struct {
     size_t struct_size;
     uint64_t seed;              /* the same seed gives the same bytes; over a video it keeps the noise still */
-    codi_color_fix color_fix;
+    int32_t color_fix;          /* codi_color_fix */
     const codi_image *mask;     /* CODI_GRAY, as large as the input, for tasks that fill */
     const float *prompt_embeds; /* [T, D], for bundles that read a prompt */
     size_t prompt_embeds_count; /* T * D */
@@ -118,7 +118,7 @@ CODI_API codi_status codi_run(codi_session *session, const codi_image *input, co
 /* One call of the graph itself: every input by name (image, noise, ...) and its output. With CODI_DEVICE the pointers
    are the device's and the call returns once the work is queued on the stream; it cannot be cancelled. */
 CODI_API codi_status codi_run_tensors(codi_session *session, const codi_tensor *tensors, size_t count,
-                                      codi_memory memory);
+                                      int32_t memory); /* codi_memory */
 
 /* Standard normal noise for codi_run_tensors: `count` = B C h w floats. Image 0 is what codi_run gives its first tile. */
 CODI_API codi_status codi_make_noise(const codi_session *session, uint64_t seed, float *noise, size_t count);

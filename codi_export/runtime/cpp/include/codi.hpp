@@ -35,7 +35,7 @@ class Session {
     void run(const codi_image& input, const codi_image& output, const RunOptions& options = {}) {
         check(codi_run(session_.get(), &input, &output, &options));
     }
-    void run_tensors(const codi_tensor* tensors, size_t count, codi_memory memory = CODI_HOST) {
+    void run_tensors(const codi_tensor* tensors, size_t count, int32_t memory = CODI_HOST) {
         check(codi_run_tensors(session_.get(), tensors, count, memory));
     }
     codi_info info() const {

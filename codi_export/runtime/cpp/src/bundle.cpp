@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "failure.h"
@@ -14,70 +13,9 @@ namespace codi::detail {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int64_t LONGEST = 1 << 20;       // a side, or a number of channels
-constexpr size_t LARGEST = size_t{1} << 31;  // elements of a tensor
 const char* const REBUILD = "build the bundle again";
 const std::set<std::string> INPUTS = {"image", "mask", "noise", "prompt_embeds", "adapter_scale"};
 const std::set<std::string> PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"};
-
-// A member of exactly that type: 1 is no string, 1.0 no whole number.
-std::string text(const Json& object, const char* key) { return object.at(key).get_ref<const std::string&>(); }
-
-int64_t whole(const Json& value) {
-    if (!value.is_number_integer() || (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
-        throw std::invalid_argument("expected a whole number, got " + value.dump());
-    return value.get<int64_t>();
-}
-
-int64_t whole(const Json& object, const char* key, int64_t least, int64_t most) {
-    const int64_t n = whole(object.at(key));
-    if (n < least || n > most) throw std::invalid_argument(std::string(key) + " is " + std::to_string(n));
-    return n;
-}
-
-const Json& list(const Json& object, const char* key) {
-    const Json& value = object.at(key);
-    if (!value.is_array()) throw std::invalid_argument(std::string(key) + " is not a list");
-    return value;
-}
-
-TensorSpec tensor(const Json& json) {
-    TensorSpec spec{text(json, "name"), text(json, "dtype"), {}};
-    if (spec.dtype != "uint8" && spec.dtype != "float32") throw std::invalid_argument(spec.name + " has the type " + spec.dtype);
-    for (const Json& size : list(json, "shape")) {
-        const int64_t n = size.is_string() ? 0 : whole(size);
-        if (n < 1 || n > LONGEST) throw std::invalid_argument(spec.name + " has the size " + size.dump() + "; expected fixed ones");
-        spec.shape.push_back(n);
-        if (spec.elements() > LARGEST) throw std::invalid_argument(spec.name + " is too large");
-    }
-    return spec;
-}
-
-std::vector<TensorSpec> tensors(const Json& json, const char* key) {
-    std::vector<TensorSpec> specs;
-    for (const Json& item : list(json, key)) specs.push_back(tensor(item));
-    return specs;
-}
-
-Graph graph(const Json& json) {
-    return {text(json, "name"),
-            text(json, "task"),
-            text(json, "path"),
-            text(json, "golden"),
-            text(json, "precision"),
-            static_cast<int>(list(json.at("schedule"), "steps").size()),
-            static_cast<int>(whole(json, "scale", 1, 64)),
-            static_cast<int>(whole(json, "latent_factor", 1, 64)),
-            tensors(json, "inputs"),
-            tensors(json, "outputs")};
-}
-
-FileEntry entry(const Json& json) {
-    return {text(json, "path"), static_cast<uint64_t>(whole(json, "bytes", 0, INT64_MAX)), text(json, "sha256"),
-            json.contains("layout") ? text(json, "layout") : ""};
-}
 
 std::string sha256(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -103,7 +41,7 @@ void refuse_pickles(const fs::path& folder) {
     }
 }
 
-void check_file(const fs::path& folder, const FileEntry& entry, codi_check how) {
+void check_file(const fs::path& folder, const FileEntry& entry, int32_t how) {
     const fs::path path = inside(folder, entry.path);
     const auto changed = [&](const std::string& what) {
         fail(CODI_HASH_MISMATCH, path.string() + " " + what, "build the bundle again, or copy it anew");
@@ -139,24 +77,6 @@ const TensorSpec* Graph::input(std::string_view called) const {
     return nullptr;
 }
 
-Manifest parse_manifest(std::string_view bytes, const std::string& name) {
-    try {
-        const Json json = Json::parse(bytes);
-        if (!json.is_object()) throw std::invalid_argument("expected an object");
-        if (const int64_t schema = whole(json.at("schema")); schema > SCHEMA_VERSION)
-            fail(CODI_NEWER_SCHEMA, name + " has schema " + std::to_string(schema) + "; this library reads up to " + std::to_string(SCHEMA_VERSION),
-                 "update codi-export");
-        Manifest manifest;
-        for (const Json& item : list(json, "graphs")) manifest.graphs.push_back(graph(item));
-        for (const Json& item : list(json, "files")) manifest.files.push_back(entry(item));
-        return manifest;
-    } catch (const Json::exception& error) {
-        fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
-    } catch (const std::invalid_argument& error) {
-        fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
-    }
-}
-
 Manifest read_manifest(const fs::path& folder) {
     const fs::path path = folder / "codi.json";
     if (!fs::exists(folder)) fail(CODI_MISSING_FILE, "no bundle at " + folder.string(), "codi-export build makes one");
@@ -172,7 +92,7 @@ Manifest read_manifest(const fs::path& folder) {
     return manifest;
 }
 
-void check_files(const fs::path& folder, const Manifest& manifest, codi_check how) {
+void check_files(const fs::path& folder, const Manifest& manifest, int32_t how) {
     refuse_pickles(folder);
     for (const FileEntry& entry : manifest.files) check_file(folder, entry, how);
 }
@@ -223,7 +143,7 @@ void require_callable(const Graph& graph) {
     if (prompt && (prompt->shape.size() != 3 || prompt->shape[0] != b)) bad("takes prompt_embeds that are not [B, T, D]");
     if (scale && !scale->shape.empty()) bad("takes an adapter_scale that is not []");
     const std::vector<int64_t> large = {b, h * graph.scale, w * graph.scale, 3};
-    if (graph.outputs.empty() || graph.outputs[0].dtype != "uint8" || graph.outputs[0].shape != large || graph.outputs[0].elements() > LARGEST)
+    if (graph.outputs.empty() || graph.outputs[0].dtype != "uint8" || graph.outputs[0].shape != large || graph.outputs[0].elements() > MOST_ELEMENTS)
         bad("has no output uint8 [B, H', W', 3] that is " + std::to_string(graph.scale) + " times as large as its image");
 }
 

@@ -11,6 +11,7 @@
 namespace codi::detail {
 
 constexpr int SCHEMA_VERSION = 1;
+constexpr size_t MOST_ELEMENTS = size_t{1} << 31;  // of a tensor
 
 struct TensorSpec {
     std::string name, dtype;     // uint8, float32
@@ -42,7 +43,7 @@ struct Manifest {
 // Throw Failure: missing-file, bad-bundle, newer-schema, hash-mismatch.
 Manifest read_manifest(const std::filesystem::path& folder);
 Manifest parse_manifest(std::string_view json, const std::string& name);
-void check_files(const std::filesystem::path& folder, const Manifest& manifest, codi_check how);
+void check_files(const std::filesystem::path& folder, const Manifest& manifest, int32_t how);
 
 // `folder/relative`, for paths that somebody else wrote: a Failure (bad-bundle) if it leaves the folder.
 std::filesystem::path inside(const std::filesystem::path& folder, const std::string& relative);

@@ -114,7 +114,7 @@ codi_status codi_run(codi_session* session, const codi_image* input, const codi_
     return guarded([&] { required(session, "session").session.run(input, output, settled(options, codi_run_options_init)); });
 }
 
-codi_status codi_run_tensors(codi_session* session, const codi_tensor* tensors, size_t count, codi_memory memory) {
+codi_status codi_run_tensors(codi_session* session, const codi_tensor* tensors, size_t count, int32_t memory) {
     return guarded([&] { required(session, "session").session.run_tensors(tensors, count, memory); });
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int MOST = 1 << 20;  // pixels along a side
 
-int bytes_per_pixel(codi_format format) {
+int bytes_per_pixel(int32_t format) {
     switch (format) {
         case CODI_RGB:
         case CODI_BGR: return 3;

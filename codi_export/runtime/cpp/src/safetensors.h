@@ -7,13 +7,19 @@
 #include <string_view>
 #include <vector>
 
+#include "failure.h"
+
 namespace codi::detail {
+
+constexpr uint64_t MOST_HEADER = 100'000'000;  // bytes of a header, as the format's own reader has it
 
 struct StoredTensor {
     std::string dtype;  // U8, F32, I64, ...
     std::vector<int64_t> shape;
     uint64_t begin, end;  // bytes, from the end of the header
 };
+
+[[noreturn]] inline void damaged(const std::string& what) { fail(CODI_BAD_BUNDLE, "damaged safetensors file: " + what); }
 
 // The JSON between the length and the data, as it stands. Throws Failure (bad-bundle) if the file cannot hold it.
 std::string read_header(const std::filesystem::path& file);

@@ -2,38 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <noise/noise.h>
 #include <numeric>
 
+#include "describe.h"
 #include "failure.h"
 
 namespace codi::detail {
 namespace {
 
 std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
-
-nlohmann::json to_json(const std::vector<TensorSpec>& specs) {
-    auto list = nlohmann::json::array();
-    for (const TensorSpec& spec : specs) list.push_back({{"name", spec.name}, {"dtype", spec.dtype}, {"shape", spec.shape}});
-    return list;
-}
-
-std::string describe(const Graph& graph, const codi_options& options, const std::string& runtime) {
-    const nlohmann::ordered_json json = {{"graph", graph.name},
-                                         {"task", graph.task},
-                                         {"steps", graph.steps},
-                                         {"precision", graph.precision},
-                                         {"scale", graph.scale},
-                                         {"inputs", to_json(graph.inputs)},
-                                         {"outputs", to_json(graph.outputs)},
-                                         {"backend", options.backend},
-                                         {"provider", options.provider},
-                                         {"runtime", runtime},
-                                         {"check", options.check == CODI_CHECK_HASH ? "hash" : "size"},
-                                         {"version", codi_version()}};
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 std::unique_ptr<Runner> open(const std::filesystem::path& folder, const Graph& graph, const codi_options& options) {
     const std::string backend = options.backend;
@@ -246,7 +224,7 @@ void Session::fill_noise(Workspace& work, size_t slot, int top, int left, uint64
             for (uint32_t x = 0; x < shape[3]; ++x) *to++ = normal(seed, 0, c, latent(top) + y, latent(left) + x);
 }
 
-void Session::fix_colors(Workspace& work, const Frame& input, const Frame& output, codi_color_fix fix) const {
+void Session::fix_colors(Workspace& work, const Frame& input, const Frame& output, int32_t fix) const {
     const int width = output.width(), height = output.height();
     uint8_t* row = work.row.data();
     if (fix == CODI_FIX_ADAIN) {
@@ -278,16 +256,16 @@ void Session::copy_alpha(Workspace& work, const Frame& input, const Frame& outpu
     }
 }
 
-void Session::call(Workspace& work, void* output, codi_memory memory) {
+void Session::call(Workspace& work, void* output, int32_t memory) {
     try {
-        if (!work.cancelled) work.call->run(work.inputs, output, memory);
+        if (!work.cancelled) work.call->run(work.inputs, output, static_cast<codi_memory>(memory));
     } catch (const Failure&) {
         if (!work.cancelled) throw;
     }
     if (work.cancelled) fail(CODI_CANCELLED, "codi_cancel stopped this call");
 }
 
-void Session::run_tensors(const codi_tensor* tensors, size_t count, codi_memory memory) {
+void Session::run_tensors(const codi_tensor* tensors, size_t count, int32_t memory) {
     if (!tensors) fail(CODI_BAD_ARGUMENT, "tensors is NULL");
     if (memory != CODI_HOST && memory != CODI_DEVICE) fail(CODI_BAD_ARGUMENT, "memory is " + std::to_string(memory), "expected CODI_HOST or CODI_DEVICE");
     const Lease lease(*this);

@@ -39,7 +39,7 @@ class Session {
   public:
     Session(const std::string& bundle, const codi_options& options);
     void run(const codi_image* input, const codi_image* output, const codi_run_options& options);
-    void run_tensors(const codi_tensor* tensors, size_t count, codi_memory memory);
+    void run_tensors(const codi_tensor* tensors, size_t count, int32_t memory);
     void make_noise(uint64_t seed, float* noise, size_t count) const;
     void cancel();
     void info(codi_info& info) const;
@@ -56,9 +56,9 @@ class Session {
     void run_tiles(Workspace& work, const Frame& input, const Frame& output, const codi_run_options& options);
     void fill_tile(Workspace& work, size_t slot, int top, int left, const Frame& input, const codi_run_options& options) const;
     void fill_noise(Workspace& work, size_t slot, int top, int left, uint64_t seed) const;
-    void fix_colors(Workspace& work, const Frame& input, const Frame& output, codi_color_fix fix) const;
+    void fix_colors(Workspace& work, const Frame& input, const Frame& output, int32_t fix) const;
     void copy_alpha(Workspace& work, const Frame& input, const Frame& output) const;
-    void call(Workspace& work, void* output, codi_memory memory);
+    void call(Workspace& work, void* output, int32_t memory);
     size_t place(const char* name) const;  // of an input; the number of inputs if the graph does not take it
 
     Graph graph_;
