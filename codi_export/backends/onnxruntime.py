@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codi_export.backends import Arrays, Backend, NodeTime, Runner, TracedCall
+from codi_export.backends.nvidia import providers
+from codi_export.backends.nvidia.bound import Bound
 from codi_export.errors import CodiError, ErrorCode
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider"} | {name: one.full for name, one in providers.PROVIDERS.items()}
 KERNEL = "_kernel_time"  # what the profiler puts behind a node's name
 
 
@@ -25,14 +27,19 @@ def available() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OrtRunner:
-    """A session, called as a `Runner`."""
+    """A session, called as a `Runner`; on a GPU its tensors stay there, `bound`."""
 
     path: Path
     provider: str
     session: Any
+    bound: Bound | None = None
 
     def __call__(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         try:
+            if self.bound:
+                self.bound.fill(dict(inputs))
+                self.bound.launch()
+                return self.bound.read()
             outputs = self.session.run(None, dict(inputs))
         except Exception as error:
             raise _failed(f"onnxruntime cannot run {self.path}", error) from error
@@ -52,13 +59,9 @@ def open_graph(path: Path, provider: str = "cpu", threads: int | None = None) ->
 def bind(runner: Runner, inputs: Arrays) -> Callable[[], object]:
     """A call that copies nothing: inputs, and outputs, are where the provider works."""
     assert isinstance(runner, OrtRunner)
-    session, device = runner.session, "cpu" if runner.provider == "cpu" else "cuda"
-    binding = session.io_binding()
-    for name, array in inputs.items():
-        binding.bind_ortvalue_input(name, _onnxruntime().OrtValue.ortvalue_from_numpy(array, device, 0))
-    for output in session.get_outputs():
-        binding.bind_output(output.name, device)
-    return lambda: session.run_with_iobinding(binding)
+    bound = runner.bound or Bound(_onnxruntime(), runner.session, "cpu")
+    bound.fill(inputs)
+    return bound.launch
 
 
 def trace(path: Path, provider: str, threads: int | None, inputs: Arrays, calls: int) -> list[TracedCall]:
@@ -111,7 +114,7 @@ def _shapes(said: list[dict[str, list[int]]] | None) -> tuple[tuple[int, ...], .
 def _open(path: Path, provider: str, options: Any) -> OrtRunner:
     runtime = _onnxruntime()
     try:
-        session = runtime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
+        session = runtime.InferenceSession(str(path), options, providers=[_provider(provider, path)])
     except Exception as error:  # onnxruntime's errors have no common base
         raise _failed(f"onnxruntime cannot open {path}", error) from error
     session.disable_fallback()
@@ -119,7 +122,14 @@ def _open(path: Path, provider: str, options: Any) -> OrtRunner:
         raise CodiError(
             ErrorCode.BACKEND, f"onnxruntime fell back to {session.get_providers()[0]} from {provider}", _GPU_HINT
         )
-    return OrtRunner(path, provider, session)
+    return OrtRunner(path, provider, session, None if provider == "cpu" else Bound(runtime, session, "cuda"))
+
+
+def _provider(name: str, path: Path) -> Any:
+    """Its full name, with options where it has some."""
+    if name == "cpu":
+        return PROVIDERS[name]
+    return PROVIDERS[name], providers.options(name, path.parent.parent / "engines")  # of the bundle
 
 
 _GPU_HINT = "codi-export doctor says what is here; pip install 'codi-export[gpu]' adds the GPU providers"
@@ -154,7 +164,9 @@ def _require(provider: str) -> None:
     if provider not in PROVIDERS:
         raise CodiError(ErrorCode.UNKNOWN_NAME, f"unknown provider '{provider}'; available: {here}", _GPU_HINT)
     if provider not in available():
-        raise CodiError(ErrorCode.BACKEND, f"onnxruntime has no {provider} provider here; available: {here}", _GPU_HINT)
+        package = providers.PROVIDERS[provider].package
+        hint = f"pip uninstall onnxruntime, then pip install '{package}'; codi-export doctor says what is here"
+        raise CodiError(ErrorCode.BACKEND, f"onnxruntime has no {provider} provider here; available: {here}", hint)
 
 
 def _failed(what: str, error: Exception) -> CodiError:

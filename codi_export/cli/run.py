@@ -5,11 +5,12 @@ from typing import Any, cast
 
 import click
 
+from codi_export.bundle import read_manifest
 from codi_export.cli import terminal
 from codi_export.errors import CodiError
 from codi_export.runtime import jobs
 from codi_export.runtime.color import FIXES, ColorFix
-from codi_export.runtime.session import Session, Tile, load
+from codi_export.runtime.session import Session, Tile, load, select
 
 
 def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
@@ -31,6 +32,7 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
 @click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@click.option("--finalize", "build", is_flag=True, help="Build the engine first if there is none for this GPU.")
 @click.option(
     "--tile", default="auto", show_default=True, callback=_tile, metavar="auto|off|N", help="Cut large pictures."
 )
@@ -63,6 +65,7 @@ def run(
     seed: int,
     provider: str,
     backend: str,
+    build: bool,
     tile: Tile,
     color_fix: ColorFix,
     prompt: str | None,
@@ -73,6 +76,8 @@ def run(
 ) -> None:
     """Run BUNDLE on each INPUT: image files, and folders of them, of any size."""
     todo = jobs.plan(inputs, output, overwrite, mask)
+    if build:
+        _finalize(bundle, task, steps, backend)
     session = load(bundle, task, steps, provider, backend)
     for word in session.text().unknown(prompt) if session.text and prompt else ():
         terminal.say(f"warning: '{word}' is not in the bundle's vocabulary")
@@ -89,6 +94,15 @@ def run(
     if as_json:
         terminal.print_json(_report(session, seed, done, failed))
     context.exit(1 if failed else 0)
+
+
+def _finalize(bundle: Path, task: str | None, steps: int | None, backend: str) -> None:
+    """What `codi-export finalize` does, for the one graph."""
+    from codi_export.finalize import finalize
+
+    graph = select(read_manifest(bundle), task, steps)
+    for result in finalize(bundle, backend, graphs=[graph.name]):
+        terminal.say(f"{result.engine.path} {'built' if result.built else 'was there'}")
 
 
 def _told(job: jobs.Job, done: jobs.Done, as_json: bool) -> jobs.Done:

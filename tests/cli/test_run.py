@@ -12,6 +12,7 @@ from codi_export.cli.main import main
 from codi_export.runtime.image import read
 from codi_export.runtime.session import load
 from tests import fake_bundle
+from tests.fake_engines import Runtime
 
 Output = pytest.CaptureFixture[str]
 
@@ -125,3 +126,17 @@ def test_a_bar_is_drawn_on_a_terminal(
     assert "photo.png" in captured.err
     assert "100%" in captured.err
     assert "%" not in captured.out
+
+
+def test_an_engine_is_built_first_where_asked(
+    tmp_path: Path, photo: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Runtime().install(monkeypatch)
+    fake_bundle.write(tmp_path / "two", steps=(1, 2))
+    command = ["run", str(tmp_path / "two"), str(photo), "-o", str(tmp_path / "o.png"), "--backend", "tensorrt"]
+    assert main(command) == 1
+    assert "no engine of sr-1step" in capsys.readouterr().err
+    assert main([*command, "--steps", "2", "--finalize"]) == 0
+    assert "fp32-1x16x16x3-" in capsys.readouterr().err
+    assert main([*command, "--steps", "2", "--overwrite"]) == 0
+    assert len(list((tmp_path / "two/engines").glob("*.engine"))) == 1
