@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from codi_export import registry, schedule
 from codi_export.model import backbone as bb
-from codi_export.model import fuse, text
+from codi_export.model import fuse, text, trunk
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.model.step import Step
 from codi_export.spec import AdapterSpec, TaskSpec
@@ -29,6 +29,7 @@ from .trainer import Batch
 SECOND_SEED = 4  # pictures of a validation that are made by two seeds
 SHOWN = 6  # pictures in a validation grid
 LISTS = {"1": (999,), "2": (999, 239), "3": (999, 499, 179), "4": (999, 599, 319, 119)}  # timesteps, until chosen
+CAPTIONS = 256  # of each pool, to see what prompts are like
 HELD_OUT = 12  # scenes to validate on, where there are no photos
 
 
@@ -59,10 +60,15 @@ class CodiJob:
         self.embed = remembering(self.text.embed)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
         self.module = adapted.new(config, self.backbone, task.condition_channels).train()
+        if config.reads and not config.start:
+            trunk.centre(self.module.net, self.prompt(self._some_captions()))
         stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")
         self.teacher = stages.teacher(method.teacher, self.backbone, self.facts())
         self.target = Ema(self.module, lambda _: method.target_decay)
         self.distance = distances.make(method.distance, self.backbone.vae)
+
+    def _some_captions(self) -> list[str]:
+        return [pool[index].caption for pool in (self.photos, self.scenes) for index in range(min(len(pool), CAPTIONS))]
 
     def gradient_path(self) -> list[nn.Module]:
         """What is trained; a frozen U-Net, which the adapter's gradient comes through; the decoder of L_g."""

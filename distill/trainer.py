@@ -195,7 +195,7 @@ class Run(Generic[M]):
             raise CodiError(
                 ErrorCode.DIVERGED,
                 f"the {what} is {value.item()} at step {step} (batch {step} of {seed})",
-                f"the state in {self.folder} is the last one saved before; lower learning_rate, or see the warnings "
+                f"what was saved in {self.folder} before stays as it was; lower learning_rate, or see the warnings "
                 "of distill/README.md 3",
             )
 

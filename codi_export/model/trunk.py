@@ -5,6 +5,7 @@ blocks are EDSR's (arXiv 1707.02921, figure 2). They run once per picture, whate
 prompt matters, each block is followed by a layer that the prompt modulates.
 """
 
+import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel
 from torch import Tensor, nn
@@ -56,8 +57,11 @@ class Reader(nn.Module):
     """Scales and shifts channels [B, C, h, w] by what words [B, T, D] say; does nothing until it is trained.
 
     FiLM (arXiv 1709.07871). What the words say is a mean of them for each of PICKS learnt weightings, so that one may
-    look for colours and another for things.
+    look for colours and another for things. `mean` [D] is what all prompts have in common (`centre`): left in, it is
+    several times larger than what tells them apart, and gradients go after it first.
     """
+
+    mean: Tensor
 
     PICKS = 4
 
@@ -65,14 +69,22 @@ class Reader(nn.Module):
         super().__init__()
         self.pick = nn.Linear(prompt_width, self.PICKS, bias=False)
         self.out = nn.Linear(self.PICKS * prompt_width, 2 * width)
+        self.register_buffer("mean", torch.zeros(prompt_width))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        words = words - self.mean
         picked = self.pick(words).softmax(dim=1).transpose(1, 2) @ words
         scale, shift = self.out(picked.flatten(1))[:, :, None, None].chunk(2, dim=1)
         read: Tensor = x + scale * x + shift
         return read
+
+
+def centre(net: ControlNetModel, words: Tensor) -> None:
+    """Tell an untrained trunk that reads what prompts are like, from embeddings [n, T, D] of some."""
+    for reader in net.controlnet_cond_embedding.readers:
+        reader.mean.copy_(words.mean(dim=(0, 1)))
 
 
 def deepen(net: ControlNetModel, blocks: int, reads: bool) -> ControlNetModel:

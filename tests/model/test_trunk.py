@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from codi_export.model.trunk import Trunk
+from codi_export.model.trunk import Reader, Trunk
 
 WORDS = torch.randn(1, 3, 4)  # nobody reads them here
 
@@ -31,3 +31,15 @@ def test_it_is_silent_at_first_but_can_learn() -> None:
     output.sum().backward()
     assert trunk.conv_out.weight.grad is not None
     assert trunk.conv_out.weight.grad.any()
+
+
+def test_a_reader_that_knows_the_mean_prompt_sees_what_prompts_differ_in() -> None:
+    """Centring moves a reader's bias and nothing else: the weightings' softmax does not see it."""
+    reader, words = Reader(8, 6), torch.randn(5, 4, 6) + 3
+    torch.nn.init.normal_(reader.out.weight)
+    x = torch.randn(5, 8, 2, 2)
+    before = reader(x, words)
+    reader.mean.copy_(words.mean(dim=(0, 1)))
+    with torch.no_grad():
+        reader.out.bias += reader.out.weight @ reader.mean.repeat(Reader.PICKS)
+    torch.testing.assert_close(reader(x, words), before)
