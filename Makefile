@@ -58,7 +58,7 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 	@touch $@
 
 .venv/.tools: .venv/.made $(requirements)
-	$(pip) -e '.[export,distill,flax,metrics,plots,tensorrt-rtx,dev]'
+	$(pip) -e '.[export,distill,flax,metrics,openvino,plots,tensorrt-rtx,dev]'
 	$(pip) --no-deps $(networks)
 	@touch $@ .venv/.metrics
 

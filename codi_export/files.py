@@ -51,6 +51,12 @@ def write(path: Path, data: bytes | Iterable[bytes]) -> None:
             part.unlink()
 
 
+def user_cache() -> Path:
+    """`$CODI_CACHE`, or `codi-export` where the user's caches are."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("CODI_CACHE") or Path(caches, "codi-export"))
+
+
 def inside(folder: Path, relative: str) -> Path:
     """`folder/relative`, for paths that somebody else wrote. Raises CodiError (bad-bundle) if it leaves the folder."""
     pure = PurePosixPath(relative)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from codi_export.errors import CodiError, ErrorCode
 
-Precision = Literal["fp32", "fp16"]  # what a graph computes in; weights are stored in half precision for all
+Precision = Literal["fp32", "fp16", "bf16"]  # of a computation; weights are stored in half precision for all
 PrecisionChoice = Literal["auto", "fp32", "fp16"]  # auto: fp32 on a CPU, fp16 on a GPU
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Dim = int | str  # a fixed size, or the name of a free one
@@ -223,6 +223,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
     # equal levels, nearly equal ones to neighbours.
     "fp32": Tolerance(latent_rms=1e-4, image_psnr_db=60.0, max_level=1),
     "fp16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
+    "bf16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codi_export.spec import Precision
+
 Arrays = dict[str, NDArray[np.generic]]
 Runner = Callable[[Arrays], dict[str, NDArray[Any]]]  # inputs by name -> outputs by name
 Progress = Callable[[str, int, int], None]  # phase, steps of it done, steps in all
@@ -91,7 +93,8 @@ class Backend:
     runs one here. Both raise CodiError.
 
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
-    threads, inputs, calls)`: node times of some calls. None where the runtime has no such thing.
+    threads, inputs, calls)`: node times of some calls. None where the runtime has no such thing. `precision`: what it
+    computes in, if that is not what the graph says.
     """
 
     name: str
@@ -100,3 +103,4 @@ class Backend:
     bind: Callable[[Runner, Arrays], Callable[[], object]] | None = None
     trace: Callable[[Path, str, int | None, Arrays, int], list[TracedCall]] | None = None
     compiler: Compiler | None = None
+    precision: Precision | None = None

@@ -20,8 +20,9 @@ PACKAGES = {
     "base": ("click", "numpy", "onnxruntime", "pillow", "safetensors"),
     "export": ("torch", "diffusers", "transformers", "accelerate", "onnx", "onnx-ir", "onnxscript"),
     "flax": ("msgpack", "tensorstore"),
+    "openvino": ("openvino",),
 }
-PURPOSES = {"export": "to build bundles", "flax": "to import Flax checkpoints"}
+PURPOSES = {"export": "to build bundles", "flax": "to import Flax checkpoints", "openvino": "to run faster on x86 CPUs"}
 COMPILERS = ("c++", "g++", "clang++", "nvcc")
 MISSING = "-"
 

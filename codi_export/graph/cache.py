@@ -102,9 +102,8 @@ class Cache:
 
 
 def default() -> Cache:
-    """`$CODI_CACHE`, or `codi-export` where the user's caches are."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Cache(Path(os.environ.get("CODI_CACHE") or Path(caches, "codi-export")))
+    """The user's own."""
+    return Cache(files.user_cache())
 
 
 def _tools() -> dict[str, str]:

@@ -151,7 +151,7 @@ def profile_bundle(
 
 def find_sensors(choice: Choice) -> list[Sensor]:
     """What this machine has; a GPU's only if the graph runs on it."""
-    on_cpu = choice.provider == "cpu" and choice.backend in ("onnxruntime", "openvino")
+    on_cpu = choice.provider == "cpu" and choice.backend in ("onnxruntime", "openvino", "openvino-bf16")
     return [*jetson.find(), *([] if on_cpu else nvml.find()), *cpu.find()]
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from codi_export import bundle
+from codi_export import bundle, registry
+from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.session import Session, open_graph
-from codi_export.spec import FileEntry, Graph, Manifest, Tolerance
+from codi_export.spec import TOLERANCES, FileEntry, Graph, Manifest, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def judge(folder: Path, graph: Graph, session: Session) -> str:
     inputs, expected = _load(folder / graph.golden, graph)
     output = session.run(**inputs)
     _require_alive(session, output, inputs)
-    return _compare(output, expected, graph.tolerance, on_cpu=session.provider == "cpu")
+    chosen: Backend = registry.get("backends", session.backend)
+    limit = TOLERANCES[chosen.precision] if chosen.precision else graph.tolerance
+    return _compare(output, expected, limit, on_cpu=session.provider == "cpu")
 
 
 def _load(path: Path, graph: Graph) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint8]]:
