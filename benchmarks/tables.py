@@ -1,0 +1,81 @@
+"""Tables of the documents, made from the committed results; a pair of comments says which stands between them.
+
+python -m benchmarks.tables            # write them anew (`make tables`)
+python -m benchmarks.tables --check    # exit 1 if one is not what the results say; a test does the same
+
+<!-- table end_to_end cpu --> ... <!-- /table -->
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import compare, quality_speed
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "benchmarks/README.md")
+BLOCK = re.compile(r"(<!-- table (\w+) (\w+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
+
+
+def compared(result: Mapping[str, Any]) -> str:
+    """Arms by group, and under them what repeating takes and what is doubtful."""
+    here, settings = result["environment"], result["settings"]
+    packages = ", ".join(
+        f"{name} {here['packages'][name]}" for name in ("onnxruntime", "torch") if name in here["packages"]
+    )
+    about = (
+        f"{here['cores']} cores of {here['processor']}, {here['threads']} threads, {packages}, "
+        f"{settings['rounds']} rounds in turns, {here['date']}."
+    )
+    absent = [f"Not run: {name} ({reason})." for name, reason in result["not_run"].items()]
+    notes = [f"Note: {mark}." for mark in result["marks"]]
+    heading = "" if len(result["groups"]) > 1 else " "
+    return f"{compare.table(result['groups'], heading)}\n\n{' '.join([about, *absent, *notes])}"
+
+
+def quality(result: Mapping[str, Any]) -> str:
+    """Points by kind of input."""
+    return quality_speed.table(result["panels"])
+
+
+MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "end_to_end": compared,
+    "steps": compared,
+    "resolution": compared,
+    "quality_speed": quality,
+}
+
+
+def fresh(text: str, results: Path = compare.RESULTS) -> str:
+    """A document with its tables as the results say now."""
+
+    def table(found: re.Match[str]) -> str:
+        begin, name, device, _, end = found.groups()
+        result = json.loads((results / device / f"{name}.json").read_text())
+        return f"{begin}{MAKERS[name](result)}\n{end}"
+
+    return BLOCK.sub(table, text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write, or only look."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something would change")
+    options = parser.parse_args(arguments)
+    for document in DOCUMENTS:
+        path = ROOT / document
+        before = path.read_text(encoding="utf-8")
+        after = fresh(before)
+        if before != after and options.check:
+            sys.exit(f"error: {document}: its tables are not those of benchmarks/results; run `make tables`")
+        if before != after:
+            path.write_text(after, encoding="utf-8")
+            print(document)
+
+
+if __name__ == "__main__":
+    main()
