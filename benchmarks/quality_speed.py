@@ -1,10 +1,10 @@
-"""What quality costs in time: perceptual distance against latency, published networks beside ours, with the Pareto front.
+"""What quality costs in time: perceptual distance against latency, published networks beside ours, the Pareto front.
 
     codi-export evaluate BUNDLE... --data PHOTOS --rival NAME... --json > quality.json
     python -m benchmarks.quality_speed quality.json -o benchmarks/results/cpu
 
-Nothing is measured here: `evaluate` has judged and timed all of them in one run, on the same crops and threads. There is
-a panel for each kind of input, since a network was trained for one of them.
+Nothing is measured here: `evaluate` has judged and timed all of them in one run, on the same crops and threads. There
+is a panel for each kind of input, since a network was trained for one of them.
 """
 
 import argparse
