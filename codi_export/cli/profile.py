@@ -14,7 +14,8 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import Latency
 from codi_export.profile import compare as comparing
 from codi_export.profile import result as results
-from codi_export.profile.bundle import Choice, profile_bundle
+from codi_export.profile.bundle import profile_bundle
+from codi_export.profile.provenance import Choice
 from codi_export.profile.result import Result, Scenario, Settings
 from codi_export.runtime.session import select
 from codi_export.spec import Graph

@@ -2,7 +2,6 @@
 
 import datetime
 import os
-import platform
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from codi_export import __version__, costs, files, machine, registry
 from codi_export import bundle as bundles
+from codi_export import costs, registry
 from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import summarise
-from codi_export.profile import roofline, statistics
+from codi_export.profile import provenance, roofline, statistics
 from codi_export.profile.breakdown import breakdown
-from codi_export.profile.energy import energy, fallen_clocks, largest, throttled
+from codi_export.profile.energy import energy, largest, throttled
+from codi_export.profile.marks import marks
 from codi_export.profile.measure import Measured, Progress, Time, measure
+from codi_export.profile.provenance import Choice
 from codi_export.profile.result import (
     Breakdown,
     Device,
@@ -41,27 +42,10 @@ from codi_export.runtime import verify
 from codi_export.runtime.session import Session, load, select
 from codi_export.spec import Graph, Manifest
 
-ENVIRONMENT = ("OMP_", "MKL_", "OPENBLAS_", "ORT_", "CUDA_", "NVIDIA_", "TENSORRT_", "KMP_")
 TRACED_CALLS = 5
 MOST_TRACE_MS = 20_000.0
-UNSTEADY = 1.25  # p95 over p50: above it something disturbed the measurement
-RUNS_DIFFER = 0.05
-CROWDED = 0.3  # of the cores, at work for others before the measurement began
 
 Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which graph of a bundle, on what. None is the session's own default. `target`: whose data sheet the rooflines are
-    computed from; None finds it, or measures a CPU."""
-
-    task: str | None = None
-    steps: int | None = None
-    provider: str = "cpu"
-    backend: str = "onnxruntime"
-    threads: int | None = None
-    target: str | None = None
 
 
 @dataclass(slots=True)
@@ -116,8 +100,12 @@ def profile_bundle(
     watch = Watch(sensors, clock.now, clock.now())
     device = describe(sensors, watch.look())
 
+    last: list[Session] = []
+
     def opened() -> _Graph:
+        last.clear()  # its memory goes before the next one's comes
         session = load(folder, choice.task, choice.steps, choice.provider, choice.backend, threads=choice.threads)
+        last.append(session)
         return _Graph(session, backend, inputs, settings.scenario == "batch")
 
     watch.start()
@@ -131,13 +119,14 @@ def profile_bundle(
     looked, quality = None, Quality(graph.parity, None, "not checked: the measurement was stopped")
     if not measured.interrupted:
         try:
+            quality = _quality(folder, manifest, graph, last[-1])
+            last.clear()
             looked = _look_inside(folder, graph, choice, backend, inputs, measured, device)
-            quality = _quality(folder, manifest, graph, choice)
         except KeyboardInterrupt:
             measured.interrupted = True
     return _result(
-        subject=_subject(folder, manifest, graph),
-        runtime=_runtime(choice, backend, sensors),
+        subject=provenance.subject(folder, manifest, graph, backend),
+        runtime=provenance.runtime(choice, backend, sensors),
         device=device,
         settings=settings,
         quality=quality,
@@ -151,8 +140,7 @@ def profile_bundle(
 
 def find_sensors(choice: Choice) -> list[Sensor]:
     """What this machine has; a GPU's only if the graph runs on it."""
-    on_cpu = choice.provider == "cpu" and choice.backend in ("onnxruntime", "openvino", "openvino-bf16")
-    return [*jetson.find(), *([] if on_cpu else nvml.find()), *cpu.find()]
+    return [*jetson.find(), *([] if choice.on_cpu else nvml.find()), *cpu.find()]
 
 
 def graph_inputs(folder: Path, graph: Graph) -> Arrays:
@@ -197,51 +185,15 @@ def _roof(choice: Choice, device: Device, precision: str) -> roofline.Roof | Non
     return roofline.of_device(device, precision) or (roofline.measured() if device.kind == "cpu" else None)
 
 
-def _quality(folder: Path, manifest: Manifest, graph: Graph, choice: Choice) -> Quality:
+def _quality(folder: Path, manifest: Manifest, graph: Graph, session: Session) -> Quality:
     if not graph.golden or manifest.swapped(graph):
         return Quality(None if manifest.swapped(graph) else graph.parity, None, "not recorded")
     try:
-        return Quality(graph.parity, True, verify.golden(folder, graph, choice.provider, choice.backend))
+        return Quality(graph.parity, True, verify.judge(folder, graph, session))
     except CodiError as error:
         if error.code is not ErrorCode.PARITY:
             raise
         return Quality(graph.parity, False, error.message)
-
-
-def _subject(folder: Path, manifest: Manifest, graph: Graph) -> Subject:
-    others = {one.path for one in manifest.graphs} - {graph.path}
-    tasks = {one.task for one in manifest.graphs} - {graph.task}
-    unread = others | {f"graphs/{task}.safetensors" for task in tasks}
-    read = [one for one in manifest.files if one.path.startswith("graphs/") and not one.path.endswith(".json")]
-    return Subject(
-        name=folder.resolve().name,
-        sha256=files.sha256(folder / bundles.MANIFEST),
-        graph=graph.name,
-        task=graph.task,
-        steps=graph.steps,
-        precision=graph.precision,
-        sampler=graph.sampler,
-        timesteps=tuple(step.t for step in graph.schedule.steps),
-        inputs=graph.inputs,
-        outputs=graph.outputs,
-        model_bytes=sum(one.bytes for one in read if one.path not in unread),
-    )
-
-
-def _runtime(choice: Choice, backend: Backend, sensors: Sequence[Sensor]) -> Runtime:
-    versions = {name: found for name in machine.PACKAGES if (found := machine.version(name))}
-    on_cpu = choice.provider == "cpu"
-    return Runtime(
-        tool=f"codi-export {__version__}",
-        backend=choice.backend,
-        provider=choice.provider,
-        threads=choice.threads,
-        versions={"python": platform.python_version(), **versions},
-        spin_wait=True if choice.backend == "onnxruntime" and on_cpu else None,
-        transfers="none" if on_cpu else ("excluded" if backend.bind else "included"),
-        driver=next((sensor.facts.driver for sensor in sensors if sensor.facts.driver), None),
-        environment={name: value for name, value in sorted(os.environ.items()) if name.startswith(ENVIRONMENT)},
-    )
 
 
 def _others_at_work() -> float | None:
@@ -302,33 +254,3 @@ def _energy(measured: Measured, readings: Sequence[Reading], image_s: float) -> 
     last = measured.runs[-1]
     end = starts[-1][-1] + (last.end_to_end_ms[-1] + last.engine_ms[-1]) / 1000 if last.start_s else starts[-1][-1]
     return energy(readings, starts[0][0], end, image_s)
-
-
-def marks(
-    measured: Measured, settings: Settings, quality: Quality, watch: Watch, device: Device, others: float | None
-) -> list[str]:
-    """What makes it less than a clean result, a sentence each."""
-    times = [run.end_to_end_ms for run in measured.runs]
-    whole = [ms for run in times for ms in run]
-    said = ["partial: stopped before all was measured"] if measured.interrupted else []
-    if quality.here is False:
-        said.append(f"fails parity here: {quality.detail}")
-    if not whole:
-        said.append("no iteration was timed")
-    if len(whole) == 1:
-        said.append("one iteration: nothing is known of its spread")
-    if settings.iterations and (unstable := sum(not run.stable for run in measured.runs)):
-        said.append(f"times had not settled after the warm-up in {unstable} of {len(measured.runs)} runs")
-    if others is not None and device.cores and others > CROWDED * device.cores:
-        said.append(f"other work kept {others:.1f} of {device.cores} cores busy when it began")
-    if len(whole) > 4 and (ratio := (found := summarise(whole)).p95 / found.p50) > UNSTEADY:
-        said.append(f"unsteady: p95 is {ratio:.2f} times p50")
-    if change := statistics.drift(times):
-        if statistics.drifted(change):
-            said.append(f"times drift by {change.within:+.1%} over a run")
-        if change.between is not None and change.between > RUNS_DIFFER:
-            said.append(f"runs differ by {change.between:.1%}")
-    said += [sentence for sentence in (throttled(watch.readings)[1],) if sentence]
-    said += fallen_clocks(watch.readings)
-    said += [f"the sensor {name} stopped to answer after {time_s:.1f} s" for name, time_s in watch.lost.items()]
-    return said

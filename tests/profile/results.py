@@ -30,7 +30,7 @@ SUBJECT = Subject(
 
 def a_result(times: tuple[float, ...] = (12.0, 13.0), **changes: object) -> Result:
     """Every optional part is there."""
-    engine = tuple(0.8 * ms for ms in times)
+    engine = tuple(round(0.8 * ms, 6) for ms in times)
     run = Run(500.0, 90.0, (14.0, 12.0), True, tuple(k / 10 for k in range(len(times))), times, engine)
     breakdown = Breakdown(
         "onnxruntime profiler", 3, 10.0, 0.5, (Stage("condition", 2.0, 0.2), Stage("step1", 7.5, 0.75)),

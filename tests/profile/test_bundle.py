@@ -8,8 +8,10 @@ import pytest
 
 from codi_export import bundle
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.profile.bundle import Choice, graph_inputs, marks, profile_bundle
+from codi_export.profile.bundle import graph_inputs, profile_bundle
+from codi_export.profile.marks import marks
 from codi_export.profile.measure import Measured, Time
+from codi_export.profile.provenance import Choice
 from codi_export.profile.result import Quality, Reading, Run, Settings
 from codi_export.profile.sensors import Facts, Sensor
 from codi_export.profile.watch import Watch
