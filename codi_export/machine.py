@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "onnxruntime", "torch", "diffusers", "onnx")
+PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "torch", "diffusers", "onnx")
 
 
 def conditions() -> dict[str, Any]:

@@ -13,6 +13,8 @@ import codi_export
 
 IMPORT = re.compile(r"^\s*(?:import|from) ([a-zA-Z_]\w*)", re.MULTILINE)
 IMPORT_NAMES = {
+    "jetson-stats": "jtop",
+    "nvidia-ml-py": "pynvml",
     "pillow": "PIL",
     "onnxruntime-gpu": "onnxruntime",
     "opencv-python-headless": "cv2",
