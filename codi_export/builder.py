@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from safetensors.numpy import save
 
-from codi_export import bundle, files, parity, registry, zoo
+from codi_export import bundle, files, parity, planner, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, passes, store, text
 from codi_export.graph.cache import Cache
-from codi_export.graph.export import Exported, export
+from codi_export.graph.export import OPSET, Exported, export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference, storage
 from codi_export.model.text import load_text
 from codi_export.parity import Outcome
 from codi_export.planner import Workload
-from codi_export.recipe import Recipe, prepare
+from codi_export.recipe import Recipe, precision_of, prepare
 from codi_export.runtime.noise import normal
 from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, PrecisionChoice, Schedule, TensorSpec
 
@@ -47,6 +47,7 @@ def build(
     vae: str = "full",
     sampler: str = "",
     precision: PrecisionChoice = "auto",
+    target: str = "",
     height: int = 0,
     width: int = 0,
     batch_size: int = 1,
@@ -79,6 +80,7 @@ def build(
             vae=vae,
             sampler=sampler,
             precision=precision,
+            target=target,
             height=height,
             width=width,
             batch_size=batch_size,
@@ -111,6 +113,8 @@ def build_specs(
     def begin(stage: str) -> None:
         progress(stage, next(stages), total)
 
+    for spec in specs:
+        _refuse(spec)
     before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
     with bundle.building(output, overwrite) as folder:
         begin(f"loading {specs[0].model}")
@@ -130,6 +134,12 @@ def build_specs(
         bundle.write_manifest(folder, manifest)
         begin("done")
     return manifest
+
+
+def _refuse(spec: BuildSpec) -> None:
+    """What the target's hardware, or the parser of its TensorRT, cannot do."""
+    if spec.target:
+        planner.refuse(registry.get("targets", spec.target), precision_of(spec), OPSET)
 
 
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
@@ -163,6 +173,9 @@ def _build_task(
         passes.run(model)
         store.save(model, folder / "graphs" / f"{name}.onnx")
         cost.save(model, folder / "graphs" / f"{name}.cost.json")
+        work = Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
+        if recipe.spec.target:
+            planner.require(work, registry.get("targets", recipe.spec.target))
 
         begin(f"checking {name} against torch")
         wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]

@@ -11,7 +11,7 @@ from pathlib import Path
 from codi_export import costs
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.spec import Graph, NodeCost, TargetSpec
-from codi_export.targets import OPSETS
+from codi_export.targets import OPSETS, choose
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 STEPS = (1, 2, 4)
@@ -21,6 +21,7 @@ PARTS = ("unet", "adapter", "vae")
 INTERPRETER = 62 * 2**20  # Python with numpy and onnxruntime, and the code of it that a run touches
 NODE = 4700  # of an onnxruntime session, for each node of the graph
 ARENA = 1.2  # what its arena takes for a byte of live activations
+LOADING = 2  # copies of the weights while a session opens: widened from half precision, then packed for its kernels
 EXPORTER = 560 * 2**20  # Python with torch, diffusers and transformers
 BUILDER = 400 * 2**20  # Python with TensorRT's builder
 COPIES = 3.4  # of the weights while TensorRT-RTX 1.7 builds: 8.3 GB for 2.44 GB of them
@@ -106,11 +107,6 @@ def plan(work: Workload, target: TargetSpec, precision: str = "auto", mode: str 
     )
 
 
-def choose(precision: str, target: TargetSpec) -> str:
-    """`auto` is fp16 on a GPU and fp32 on a CPU."""
-    return precision if precision != "auto" else "fp16" if target.sm else "fp32"
-
-
 def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
     """Raise CodiError (bad-option) for what `target` cannot do, before hours are spent on it: a precision that its
     hardware lacks or imitates, an ONNX opset that the parser of its TensorRT does not read."""
@@ -135,6 +131,24 @@ def parsed_opset(version: str) -> int:
     """The newest opset that TensorRT `version` ("10.3") reads."""
     numbers = tuple(map(int, version.split(".")[:2]))
     return max((opset for known, opset in OPSETS.items() if known <= numbers), default=min(OPSETS.values()))
+
+
+def refusal(found: Plan) -> CodiError:
+    """What a plan that does not fit is told with."""
+    need = max(found.peak_bytes.build, found.peak_bytes.run)
+    return CodiError(
+        ErrorCode.DOES_NOT_FIT,
+        f"{found.graph} in {found.precision} needs {need / 1e9:.1f} GB on {found.target}, "
+        f"which has {found.usable_bytes / 1e9:.1f} GB for it",
+        "; ".join(found.advice),
+    )
+
+
+def require(work: Workload, target: TargetSpec) -> None:
+    """Raise CodiError (does-not-fit) with advice if `work`, as it is, cannot be built and run on `target`."""
+    found = plan(work, target, work.precision)
+    if not found.fits:
+        raise refusal(found)
 
 
 def in_mode(target: TargetSpec, mode: str) -> TargetSpec:
@@ -172,7 +186,8 @@ def peak_memory(work: Workload, target: TargetSpec) -> Memory:
     """Peaks in bytes. On a CPU by ONNX Runtime, which builds nothing; on a GPU by TensorRT."""
     live = max(node.live_bytes for node in work.nodes)
     wide = converted(work, "fp32")
-    session = wide.weight_bytes + NODE * len(work.nodes) + round(ARENA * max(node.live_bytes for node in wide.nodes))
+    alive = max(node.live_bytes for node in wide.nodes)
+    session = LOADING * wide.weight_bytes + NODE * len(work.nodes) + round(ARENA * alive)
     export = EXPORTER + wide.weight_bytes + session  # the graph is compared with torch, both in memory
     if not target.sm:
         return Memory(export, 0, INTERPRETER + session)

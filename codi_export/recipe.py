@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +24,12 @@ from codi_export.model.step import Step
 from codi_export.model.text import Embedded
 from codi_export.samplers import Sampler
 from codi_export.spec import TOLERANCES, AdapterSpec, BuildSpec, Precision, Schedule, TaskSpec, TensorSpec, Tolerance
+from codi_export.targets import choose
+
+
+def precision_of(spec: BuildSpec) -> Precision:
+    """What graphs with these options compute in."""
+    return cast(Precision, choose(spec.precision, registry.get("targets", spec.target or "cpu")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Recipe:
 
     @property
     def precision(self) -> Precision:
-        """What the graph computes in; portable graphs run on a CPU."""
-        return "fp32" if self.spec.precision == "auto" else self.spec.precision
+        """What the graph computes in; without a target graphs are for a CPU."""
+        return precision_of(self.spec)
 
     @property
     def tolerance(self) -> Tolerance:

@@ -160,6 +160,7 @@ class BuildSpec:
     vae: str = "full"  # the model's own; `tiny`: its vae_tiny/; or a folder
     sampler: str = ""  # empty: what the adapter was trained for
     precision: PrecisionChoice = "auto"
+    target: str = ""  # a machine that it must fit, and that `auto` is chosen for; the graphs stay portable
     height: int = 0
     width: int = 0
     batch_size: int = 1

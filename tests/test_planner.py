@@ -97,6 +97,13 @@ def test_what_does_not_fit_comes_with_the_knob_that_makes_it_fit() -> None:
     assert planner.plan(big, GPU, "fp16").fits
 
 
+def test_a_build_for_a_target_that_is_too_small_stops() -> None:
+    planner.require(WORK, GPU)
+    with pytest.raises(CodiError, match=r"sr-2step in fp32 needs 7\.2 GB on toy, which has 6\.0 GB") as caught:
+        planner.require(replace(WORK, weight_bytes=2_000 * M), GPU)
+    assert caught.value.code is ErrorCode.DOES_NOT_FIT and "--precision fp16: 3.8 GB" in caught.value.hint
+
+
 def test_activations_are_met_with_smaller_pictures() -> None:
     alive = replace(WORK, nodes=(*NODES, replace(NODE, name="decode/b", module="vae.decoder", live_bytes=7_000 * M)))
     found = planner.plan(alive, replace(GPU, rates={"fp32": 1e9}), "fp32")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codi_export import bundle
+from codi_export import bundle, registry
 from codi_export.cli import terminal
 from codi_export.facts import bundle_name, for_tasks
 from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice
+from codi_export.targets import choose, reason
 
 if TYPE_CHECKING:
     from codi_export.recipe import Recipe
@@ -86,11 +87,17 @@ COUNT = click.IntRange(min=1)
 @click.option("--adapter-scale-input", is_flag=True, help="Take a factor for what the adapter adds with each call.")
 @click.option("--text-input", is_flag=True, help="Take the prompt with each call instead; `edit` always does.")
 @click.option(
+    "--target",
+    metavar="NAME",
+    default="",
+    help="A machine that it must fit, checked before the work: codi-export list targets.",
+)
+@click.option(
     "--precision",
     type=click.Choice(typing.get_args(PrecisionChoice)),
     default="auto",
     show_default=True,
-    help="Of the computation; auto is fp32 on a CPU. Weights are stored as float16 whatever it is.",
+    help="Of the computation; auto: the target's fastest, fp32 on a CPU. Weights are stored as float16 whatever it is.",
 )
 @click.option(
     "--min-psnr",
@@ -121,6 +128,7 @@ def build(
     adapter_scale_input: bool,
     text_input: bool,
     precision: PrecisionChoice,
+    target: str,
     min_psnr: float | None,
     no_cache: bool,
     explain: bool,
@@ -138,6 +146,7 @@ def build(
         vae=vae,
         sampler=sampler,
         precision=precision,
+        target=target,
         height=height or 0,
         width=width or 0,
         batch_size=batch_size,
@@ -149,14 +158,21 @@ def build(
         min_psnr=min_psnr or 0.0,
     )
     specs = for_tasks(tasks, adapters, common)
-    target = output or Path(bundle_name(specs))
-    bundle.prepare_output(target, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds
+    _explain_precision(common)
+    folder = output or Path(bundle_name(specs))
+    bundle.prepare_output(folder, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
-    report, lines = _plan(specs) if dry_run else _build(specs, target, overwrite, no_cache, explain)
+    report, lines = _plan(specs) if dry_run else _build(specs, folder, overwrite, no_cache, explain)
     if as_json:
-        terminal.print_json({"bundle": str(target), **report})
+        terminal.print_json({"bundle": str(folder), **report})
     else:
         click.echo("\n".join(lines))
+
+
+def _explain_precision(spec: BuildSpec) -> None:
+    if spec.target and spec.precision == "auto":
+        target = registry.get("targets", spec.target)
+        terminal.say(f"precision: {reason(choose('auto', target), target)}")
 
 
 Report = tuple[dict[str, Any], list[str]]  # for machines, for people

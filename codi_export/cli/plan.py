@@ -9,11 +9,11 @@ import click
 from codi_export import bundle as bundles
 from codi_export import planner, registry
 from codi_export.cli import terminal
-from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import for_tasks
 from codi_export.planner import Plan, Workload
 from codi_export.runtime.session import select
 from codi_export.spec import MAX_STEPS, BuildSpec, TargetSpec, to_json
+from codi_export.targets import choose
 
 PRECISIONS = ("auto", *planner.BYTES)
 COUNT = click.IntRange(min=1)
@@ -54,7 +54,7 @@ def plan(
     is kept for the build.
     """
     target: TargetSpec = registry.get("targets", name)
-    planner.refuse(target, planner.choose(precision, target))
+    planner.refuse(target, choose(precision, target))
     if bundle:
         work = planner.workload(bundle, select(bundles.read_manifest(bundle), task, steps))
     elif task:
@@ -68,7 +68,7 @@ def plan(
     else:
         click.echo("\n".join(_lines(found, target)))
     if not found.fits:
-        terminal.say_error(_refusal(found))
+        terminal.say_error(planner.refusal(found))
     context.exit(0 if found.fits else 1)
 
 
@@ -80,20 +80,10 @@ def _traced(spec: BuildSpec) -> Workload:
     return estimate(spec, default())
 
 
-def _refusal(found: Plan) -> CodiError:
-    need = max(found.peak_bytes.build, found.peak_bytes.run)
-    return CodiError(
-        ErrorCode.DOES_NOT_FIT,
-        f"{found.graph} in {found.precision} needs {terminal.size(need)} on {found.target}, "
-        f"which has {terminal.size(found.usable_bytes)} for it",
-        "; ".join(found.advice),
-    )
-
-
 def _json(found: Plan) -> dict[str, Any]:
     report: dict[str, Any] = to_json(found)
     if not found.fits:
-        report["error"] = terminal.error_json(_refusal(found))
+        report["error"] = terminal.error_json(planner.refusal(found))
     return report
 
 

@@ -6,6 +6,25 @@ fast with fp16 accumulation. `usable_bytes` is what is left to us: of Jetson's s
 deductions are ours.
 """
 
+from codi_export.spec import TargetSpec
+
 # TensorRT version -> newest ONNX opset that its parser reads; a version that is not here is as the next lower one.
 # 10.3: the parser that JetPack 6 ships; 10.15 and 11: docs/operators.md of onnx-tensorrt, TensorRT 11's opset guide.
 OPSETS = {(10, 0): 20, (10, 15): 24, (11, 0): 24, (11, 5): 25}
+
+BUILDABLE = ("fp32", "fp16")  # what a graph can compute in
+
+
+def choose(precision: str, target: TargetSpec) -> str:
+    """What `auto` is on `target`: the fastest that it has and that a graph can be built in; anything else is itself."""
+    if precision != "auto":
+        return precision
+    return max(BUILDABLE, key=lambda name: target.rates.get(name, 0.0))
+
+
+def reason(precision: str, target: TargetSpec) -> str:
+    """Why `auto` came to be `precision`, in a sentence."""
+    if precision == "fp32":
+        return f"fp32, because {target.device} is not faster in any other that a graph can be built in"
+    faster = target.rates[precision] / max(target.rates["fp32"], target.rates.get("tf32", 0.0))
+    return f"{precision}, because {target.device} computes it {faster:.1f} times as fast as fp32, with half the bytes"

@@ -105,3 +105,15 @@ def test_another_folder_is_never_written_over(
 def test_help_imports_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "--help"]) == 0
     assert "Example: codi-export build --task sr --steps 2" in capsys.readouterr().out
+
+
+def test_what_the_target_cannot_do_is_refused_before_the_model_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", "--task", "sr", "--model", "nowhere", "-o", str(tmp_path / "b")]
+    assert main([*command, "--target", "cpu", "--precision", "fp16"]) == 1
+    assert "only imitates fp16" in capsys.readouterr().err
+    assert main([*command, "--target", "cpu"]) == 1
+    captured = capsys.readouterr().err
+    assert "precision: fp32, because 2 cores, AVX2 is not faster in any other" in captured and "nowhere" in captured
+    assert not (tmp_path / "b").exists()

@@ -5,6 +5,7 @@ import pytest
 from codi_export import registry
 from codi_export.planner import BYTES
 from codi_export.spec import TargetSpec
+from codi_export.targets import choose, reason
 
 NAMES = registry.names("targets")
 WANTED = {
@@ -43,3 +44,10 @@ def test_hardware_facts() -> None:
     with_fp8 = {name for name in NAMES if "fp8" in registry.get("targets", name).rates}
     assert with_fp8 == {"jetson-agx-thor", "rtx-4060", "rtx-4090", "rtx-5090", "l4", "h100", "h200"}
     assert 2 * registry.get("targets", "jetson-orin-nano-8gb").rates["int8"] == pytest.approx(67e12, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "precision"), [("cpu", "fp32"), ("jetson-orin-nano-8gb", "fp16"), ("h200", "fp16")])
+def test_auto_is_what_the_target_is_fastest_in(name: str, precision: str) -> None:
+    target: TargetSpec = registry.get("targets", name)
+    assert choose("auto", target) == precision and choose("bf16", target) == "bf16"
+    assert reason(precision, target).startswith(f"{precision}, because {target.device}")

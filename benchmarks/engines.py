@@ -1,0 +1,92 @@
+"""Engines of `mini`, built ahead of time without a GPU: every task, number of steps, precision and kind of GPU.
+
+Goes on where it was stopped. Tasks that `mini` has no adapter for get a random one of the same shape: this is about
+size, kernels and time to build, not about pictures.
+
+Example: python benchmarks/engines.py --task sr --work build/engines -o engines.json
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import codi_export
+from codi_export import bundle, machine, registry, zoo
+from codi_export.finalize import finalize
+from codi_export.model import adapter as adapters
+from codi_export.model import backbone as backbones
+from codi_export.spec import AdapterSpec, PrecisionChoice
+
+BACKEND = "tensorrt-rtx"
+STEPS = (1, 2, 4)
+TARGETS = ("rtx-3060", "rtx-4090", "rtx-5090")  # SM 86, 89, 120
+PRECISIONS: tuple[PrecisionChoice, ...] = ("fp32", "fp16")
+
+
+def build(task: str, precision: PrecisionChoice, work: Path) -> Path:
+    """A bundle of `task` at all numbers of steps; what is there already is left."""
+    folder = work / f"{task}-{precision}"
+    if not (folder / bundle.MANIFEST).is_file():
+        codi_export.build(task, STEPS, folder, precision=precision, adapter=_adapter(task, work) or ())
+    return folder
+
+
+def _adapter(task: str, work: Path) -> str:
+    """The embedded model's own, "", or the folder of a random one."""
+    if (zoo.folder("mini") / "adapters" / task).is_dir():
+        return ""
+    folder = work / f"adapter-{task}"
+    if not folder.is_dir():
+        torch.manual_seed(0)
+        seen = registry.get("tasks", task).condition_channels
+        net = adapters.new(backbones.load(zoo.folder("mini")), "pixels", width=16, seen=seen)
+        for weight in net.parameters():
+            if not weight.any():  # a new adapter is silent, and a silent one is folded away
+                torch.nn.init.normal_(weight, std=0.02)
+        adapters.save(net, AdapterSpec(task), folder)
+    return str(folder)
+
+
+def rows(folder: Path, target: str) -> Iterator[dict[str, Any]]:
+    """Size, kernels and seconds of each engine of a bundle."""
+    for result in finalize(folder, BACKEND, target):
+        engine = result.engine
+        print(f"{engine.path}  {engine.bytes / 1e6:.1f} MB  {sum(engine.kernels.values())} kernels  {engine.seconds} s")
+        yield {
+            "graph": engine.graph,
+            "precision": engine.precision,
+            "sm": engine.sm,
+            "bytes": engine.bytes,
+            "kernels": engine.kernels,
+            "seconds": engine.seconds,
+            "peak_bytes": engine.peak_bytes,
+        }
+
+
+def main() -> None:
+    """Build what is asked for, and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", action="append", choices=registry.names("tasks"))
+    parser.add_argument("--precision", action="append", choices=PRECISIONS)
+    parser.add_argument("--target", action="append", choices=registry.names("targets"))
+    parser.add_argument("--work", type=Path, default=Path("build/engines"), help="bundles and engines; kept")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    found: list[dict[str, Any]] = []
+    for task in arguments.task or registry.names("tasks"):
+        for precision in arguments.precision or PRECISIONS:
+            folder = build(task, precision, arguments.work)
+            for target in arguments.target or TARGETS:
+                found += rows(folder, target)
+    version = registry.get("backends", BACKEND).compiler.version()
+    report = {"conditions": machine.conditions(), "runtime": f"{BACKEND} {version}", "engines": found}
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
