@@ -84,6 +84,11 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 	@touch $@
 
 # Debian has the headers from release 13 on. There or here, the package is unpacked into .venv, and nothing is installed.
+# nvcc and a disassembler, to read what the kernels become; nothing of them is needed to run.
+.venv/.cuda: .venv/.made constraints.txt
+	$(pip) --no-deps nvidia-cuda-cccl nvidia-cuda-crt nvidia-cuda-nvcc nvidia-cuda-nvdisasm nvidia-cuda-runtime nvidia-nvvm
+	@touch $@
+
 .venv/.onnxruntime-headers: .venv/.made
 	@command -v apt-get >/dev/null || { \
 	  echo 'Put the headers of ONNX Runtime 1.18 to 1.21 into .venv/onnxruntime/include, then: touch $@' >&2; exit 1; }

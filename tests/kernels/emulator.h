@@ -136,6 +136,7 @@ inline void run_block() {
         makecontext(&f->first, run_body, 0);
     }
     const size_t warps = (block.fibres.size() + kWarp - 1) / kWarp;
+    uint64_t held = ~uint64_t(0);  // warps that stand still until the others can go no further
     std::vector<Fibre*> ready;
     for (;;) {
         ready.clear();
@@ -152,10 +153,11 @@ inline void run_block() {
             continue;
         }
         std::shuffle(ready.begin(), ready.end(), order);
-        const uint64_t held = uint64_t(order()) << 32 | order();  // warps that stand still this time: others get ahead
+        const auto stands = [&](Fibre* f) { return warps > 1 && held >> f->rank / kWarp % 64 & 1; };
+        if (std::all_of(ready.begin(), ready.end(), stands)) held = uint64_t(order()) << 32 | order();
         for (Fibre* f : ready) {
+            if (stands(f)) continue;
             const size_t warp = f->rank / kWarp;
-            if (warps > 1 && held >> warp % 64 & 1) continue;
             block.now = f, enter(*f);
             if (f->state == State::at_warp_barrier) release(warp * kWarp, (warp + 1) * kWarp, State::at_warp_barrier);
         }

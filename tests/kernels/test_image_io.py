@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from codi_export.model.resize import bicubic_matrix
 from codi_export.ops.records import FLOAT16, FLOAT32, NCHW, NHWC, ImageToTensor, Record, TensorToImage
 from tests.kernels import harness
 from tests.kernels.harness import Kernels, Memory
@@ -71,6 +70,15 @@ def to_image(case: Case, tensor: Memory, image: Memory, values: dict[str, Any] |
     return TensorToImage(**sizes | pointers | (values or {}))
 
 
+def bicubic_matrix(size: int, out: int) -> NDArray[np.float64]:
+    """[out, size] for out >= size: Keys' cubic with a = -0.5 at half-pixel centres, rows summing to 1."""
+    d = np.abs((np.arange(size) + 0.5)[None] - ((np.arange(out) + 0.5) * size / out)[:, None])
+    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    weight = np.where(d < 1, near, np.where(d < 2, far, 0.0))
+    matrix: NDArray[np.float64] = weight / weight.sum(axis=1, keepdims=True)
+    return matrix
+
+
 def in_layout(case: Case, nhwc: NDArray[Any]) -> NDArray[Any]:
     return nhwc.transpose(0, 3, 1, 2) if case.layout == NCHW else nhwc
 
@@ -80,7 +88,7 @@ def reference(case: Case, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
     if image.size == 0:
         empty = np.zeros(case.shape(*case.out))
         return empty, empty
-    rows, columns = (bicubic_matrix(size, out).numpy() for size, out in zip(image.shape[1:3], case.out, strict=True))
+    rows, columns = (bicubic_matrix(size, out) for size, out in zip(image.shape[1:3], case.out, strict=True))
     level = np.einsum("yh,bhwc,xw->byxc", rows, image.astype(np.float64), columns)
     # A weight is a cubic of four roundings over a sum, and 16 products meet in two sums; |weights| sum to 1.3^2.
     roundings = 0 if case.scale == (1, 1) else 12 * 1.3**2

@@ -1,4 +1,4 @@
-"""Host and CUDA sampler updates against the rules of prediction types and samplers, in float64."""
+"""Host and CUDA sampler updates against float64; tests/ops compares them with `model.prediction`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from codi_export.model.prediction import to_x
 from codi_export.ops.records import EPSILON, FLOAT16, FLOAT32, SAMPLE, V_PREDICTION, SamplerStep
 from codi_export.samplers import ddim, prev
 from codi_export.spec import Step
@@ -18,7 +16,7 @@ from tests.kernels.harness import Kernels, Memory
 
 EPS32 = float(np.finfo(np.float32).eps)
 NULL, SIZE, TYPE, ALIGNMENT, OVERLAP, VALUE = 2, 3, 4, 5, 6, 8
-NAMES = {EPSILON: "epsilon", V_PREDICTION: "v_prediction", SAMPLE: "sample"}
+KINDS = (EPSILON, V_PREDICTION, SAMPLE)
 SAMPLERS = {"prev": prev.SAMPLER, "ddim": ddim.SAMPLER}
 FIRST, SECOND = Step(999, 0.0682, 0.9977), Step(499, 0.4923, 0.8704)
 
@@ -36,7 +34,7 @@ class Case:
 
 
 CASES = [
-    *(Case(64, sampler, kind, real) for sampler in SAMPLERS for kind in NAMES for real in (FLOAT32, FLOAT16)),
+    *(Case(64, sampler, kind, real) for sampler in SAMPLERS for kind in KINDS for real in (FLOAT32, FLOAT16)),
     Case(37, real=FLOAT32),
     Case(1, "ddim", SAMPLE, outputs="n"),
     Case(4099, "ddim", V_PREDICTION, outputs="e"),
@@ -73,20 +71,21 @@ def record(case: Case, made: dict[str, Memory], values: dict[str, Any] | None = 
 
 def reference(case: Case, made: dict[str, Memory]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """next and estimate in float64, each with how far float32 arithmetic and one rounding may take another from it."""
-    prediction, z, noise = (
-        torch.from_numpy(made[name].array.astype(np.float64)) for name in ("prediction", "z", "noise")
-    )
-    alpha, sigma = (torch.tensor(value, dtype=torch.float64) for value in (case.now.alpha, case.now.sigma))
-    kind: Any = NAMES[case.prediction_type]
-    x = to_x(kind, prediction, z, alpha, sigma)
-    x_size = to_x(kind, -prediction.abs(), z.abs(), alpha, sigma).abs()  # no cancellation: the size of what is added up
+    prediction, z, noise = (made[name].array.astype(np.float64) for name in ("prediction", "z", "noise"))
+    alpha, sigma = case.now.alpha, case.now.sigma
+    if case.prediction_type == EPSILON:
+        x, x_size = (z - sigma * prediction) / alpha, (np.abs(z) + sigma * np.abs(prediction)) / alpha
+    elif case.prediction_type == V_PREDICTION:
+        x, x_size = alpha * z - sigma * prediction, alpha * np.abs(z) + sigma * np.abs(prediction)
+    else:
+        x, x_size = prediction, np.abs(prediction)
     mix = SAMPLERS[case.sampler].update(case.now, case.then)
     following = mix.x * x + mix.z * z + mix.noise * noise
-    following_size = abs(mix.x) * x_size + abs(mix.z) * z.abs() + abs(mix.noise) * noise.abs()
+    following_size = abs(mix.x) * x_size + abs(mix.z) * np.abs(z) + abs(mix.noise) * np.abs(noise)
     # Each term is a rounded constant times a value, rounded, and is added with one or two roundings more.
     pairs = {"next": (following, following_size), "estimate": (x, x_size)}
     return {
-        name: (value.numpy(), 1.5 * (2 * EPS32 * size.numpy() + harness.half_ulp(value.numpy(), case.real)))
+        name: (value, 1.5 * (2 * EPS32 * size + harness.half_ulp(value, case.real)))
         for name, (value, size) in pairs.items()
     }
 

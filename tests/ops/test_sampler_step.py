@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from codi_export.model.prediction import to_x
 from codi_export.ops.sampler_step import KINDS, reference, sampler_step
 from codi_export.samplers import Sampler, ddim, prev
 from codi_export.spec import Step
@@ -47,6 +48,14 @@ def test_torch(sampler: Sampler, kind: str, dtype: torch.dtype) -> None:
     theirs, exact = (reference(*padded(values), *constants) for values in (tensors, faces.double(tensors)))
     for ours, own, wanted in zip(sampler_step(*padded(tensors), *constants), theirs, exact, strict=True):
         faces.assert_as_good_as_torch(ours, own, wanted)
+
+
+@every_kind
+def test_the_estimate_is_that_of_the_model(kind: Any) -> None:
+    (prediction, z, _), constants = arguments(prev.SAMPLER, kind, torch.float32)
+    alpha, sigma = (torch.tensor(value) for value in constants[1:3])
+    _, estimate = sampler_step(prediction, z, z, *constants)
+    torch.testing.assert_close(estimate, to_x(kind, prediction, z, alpha, sigma))
 
 
 @both_samplers
