@@ -148,7 +148,6 @@ def estimate(spec: BuildSpec, cache: Cache) -> Workload:
     exported = _export(recipe, _trials(recipe)[0], cache)
     schedule, name = recipe.schedules[0], spec.graphs[0]
     model = unroll(exported, schedule, recipe.sampler, name)
-    passes.run(model)
     return Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
 
 
@@ -163,14 +162,16 @@ def _build_task(
 
     begin(f"tracing {task}")
     exported = _export(recipe, trials[0], cache)
-    store.save_weights(exported.models, folder / "graphs", task)
+    models = []
+    for schedule, name in zip(recipe.schedules, recipe.spec.graphs, strict=True):
+        begin(f"unrolling {name}")
+        models.append(unroll(exported, schedule, recipe.sampler, name))
+    store.save_weights(models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
         text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)
 
-    for schedule, name, original in zip(recipe.schedules, recipe.spec.graphs, originals, strict=True):
-        begin(f"unrolling {name}")
-        model = unroll(exported, schedule, recipe.sampler, name)
-        passes.run(model)
+    for schedule, model, original in zip(recipe.schedules, models, originals, strict=True):
+        name = str(model.graph.name)
         store.save(model, folder / "graphs" / f"{name}.onnx")
         cost.save(model, folder / "graphs" / f"{name}.cost.json")
         work = Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))

@@ -8,7 +8,7 @@ Every value is named after its stage and the module that makes it: `condition/va
 import numpy as np
 import onnx_ir as ir
 
-from codi_export.graph import store
+from codi_export.graph import passes, store
 from codi_export.graph.export import Exported
 from codi_export.samplers import Sampler, Update
 from codi_export.spec import Schedule, Step
@@ -40,7 +40,9 @@ def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) ->
     output = _append(graph, "decode", pieces.decode, {"x": x, "seen": given["seen"]})["output"]
     output.name = "output"  # ONNX does not let an output share its name with the input `image`
     graph.outputs.append(output)
-    return ir.Model(graph, ir_version=pieces.step.ir_version)
+    model = ir.Model(graph, ir_version=pieces.step.ir_version)
+    passes.run(model, passes.UNROLLED_PASSES)
+    return model
 
 
 def probes(schedule: Schedule) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import (
 )
 
 from codi_export.graph.passes.fold_constants import FoldConstants
+from codi_export.graph.passes.fold_time import FoldTime
 from codi_export.graph.passes.merge_casts import MergeCasts
 from codi_export.graph.passes.narrow_compute import NarrowCompute
 from codi_export.graph.passes.share_constants import ShareConstants
@@ -26,6 +27,9 @@ DEFAULT_PASSES: tuple[InPlacePass, ...] = (
     CommonSubexpressionEliminationPass(),  # what no step changes (the prompt's keys and values) is computed once
     RemoveUnusedNodesPass(),
 )
+
+# What is done to an unrolled graph besides, in which timesteps are constants.
+UNROLLED_PASSES: tuple[InPlacePass, ...] = (*DEFAULT_PASSES, FoldTime(), RemoveUnusedNodesPass())
 
 # What is done to a piece before it is unrolled, so that it computes in a precision.
 PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {
