@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 KERNEL = re.compile(r"Name: .*?, LayerType: (\w+)")  # a line of the builder's own list of fused layers
+SYNCHRONISATION = {"signal", "wait"}  # between streams: lines of that list, but no kernels
 
 # What TensorRT writes -> what it means, and what to do.
 PLAIN = (
@@ -74,4 +75,5 @@ def plain(error: str, modules: Mapping[str, str]) -> tuple[str, str]:
 def kernels(lines: list[tuple[int, str]]) -> dict[str, int]:
     """Kernels by kind, of the last list that the builder printed."""
     lists = [line for _, line in lines if "LayerType: " in line]
-    return dict(sorted(Counter(KERNEL.findall(lists[-1])).items())) if lists else {}
+    counted = Counter(KERNEL.findall(lists[-1])) if lists else {}
+    return {kind: number for kind, number in sorted(counted.items()) if kind not in SYNCHRONISATION}
