@@ -31,10 +31,12 @@ def compared(result: Mapping[str, Any]) -> str:
         f"{here['cores']} cores of {here['processor']}, {here['threads']} threads, {packages}, "
         f"{settings['rounds']} rounds in turns, {here['date']}."
     )
+    sizes = [f"{bytes_ / 1e6:.1f} MB at {name}" for name, bytes_ in settings.get("graph_bytes", {}).items()]
+    held = [f"Files that the graph reads: {', '.join(sizes)}."] if sizes else []
     absent = [f"Not run: {name} ({reason})." for name, reason in result["not_run"].items()]
     notes = [f"Note: {mark}." for mark in result["marks"]]
     heading = "" if len(result["groups"]) > 1 else " "
-    return f"{compare.table(result['groups'], heading)}\n\n{' '.join([about, *absent, *notes])}"
+    return f"{compare.table(result['groups'], heading)}\n\n{' '.join([about, *held, *absent, *notes])}"
 
 
 def quality(result: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Where the engine's time goes: nodes to the stages that their names tell, with their costs and rooflines."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -43,7 +44,7 @@ def breakdown(
         calls=len(calls),
         engine_ms=typical.ms,
         unattributed_ms=typical.ms - sum(sums.values()),
-        stages=tuple(Stage(name, ms, ms / typical.ms) for name, ms in sums.items()),
+        stages=tuple(Stage(name, sums[name], sums[name] / typical.ms) for name in sorted(sums, key=_order)),
         nodes=tuple(sorted(nodes, key=lambda node: -node.ms)),
         timeline=tuple(spans),
         roofline=roof.source if roof else None,
@@ -76,6 +77,12 @@ def stage_of(name: str) -> str:
     if not part or part == "enlarge":
         return f"{stage}/{OWN.get(stage, 'sampler')}"
     return f"{stage}/{PARTS.get(part, part)}"
+
+
+def _order(stage: str) -> float:
+    """The order of the work; parts of one stage stay as they ran."""
+    word = stage.partition("/")[0]
+    return {"condition": 0.0, "decode": math.inf}[word] if word in ("condition", "decode") else float(word[4:])
 
 
 def plain(name: str) -> str:

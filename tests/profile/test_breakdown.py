@@ -33,6 +33,15 @@ def test_what_has_no_name_belongs_to_its_neighbours_if_they_agree() -> None:
     assert stages_of(names) == [UNATTRIBUTED, unet, unet, unet, unet, UNATTRIBUTED, sampler, UNATTRIBUTED]
 
 
+def test_stages_are_listed_in_the_order_of_the_work() -> None:
+    names = ("decode/x", "step2/unet.a/x", "condition/vae.a/x", "step1/x", "step1/unet.a/x", "condition/x")
+    one = TracedCall(9.0, tuple(NodeTime(name, "Mul", float(k), 1.0) for k, name in enumerate(names)))
+    found = breakdown("profiler", [one], {}, None)
+    assert found is not None and [stage.name for stage in found.stages] == [
+        "condition/vae", "condition/preprocess", "step1/sampler", "step1/U-Net", "step2/U-Net", "decode/postprocess",
+    ]  # fmt: skip
+
+
 def node(name: str, op: str, start: float, ms: float, inputs: tuple[tuple[int, ...], ...] = ()) -> NodeTime:
     return NodeTime(name, op, start, ms, inputs, (1, 8, 4, 4), 1000)
 
