@@ -27,6 +27,7 @@ from codi_export.profile.statistics import Comparison
 RESULTS = Path(__file__).parent / "results"
 WITNESS = "baseline again"
 WARMUP = 3
+PAUSE_S = 0.05  # before each call: the threads of the arm before spin for a while, and would take its cores
 NOISY = 0.05  # a witness that is told apart from the baseline, or known no better than this, marks the result
 
 Samples = dict[str, list[float]]
@@ -102,8 +103,10 @@ def interleave(
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
     synchronise: Callable[[], object] = lambda: None,
+    pause: Callable[[], object] = lambda: time.sleep(PAUSE_S),
 ) -> Samples:
-    """Milliseconds of every arm by round, the witness's last. `WARMUP` rounds before them are not kept."""
+    """Milliseconds of every arm by round, the witness's last. `WARMUP` rounds before them are not kept; there is a
+    `pause` before each call."""
     timed = {arm.name: arm.call for arm in arms} | {WITNESS: arms[0].call}
     rng = random.Random(seed)
     samples: Samples = {name: [] for name in timed}
@@ -114,6 +117,7 @@ def interleave(
             order = list(timed)
             rng.shuffle(order)
             for name in order:
+                pause()
                 synchronise()
                 start = clock()
                 timed[name]()
@@ -199,7 +203,7 @@ def run(
         marks += [f"{name}: {mark}" for mark in noise(samples[name], None, None)]
     if (busy := here["load_average"]) > 0.3 * (os.cpu_count() or 1):
         marks.append(f"other work kept {busy} of {os.cpu_count()} cores busy when it began")
-    all_settings = {"rounds": opts.rounds, "warmup": WARMUP, "seed": opts.seed, **(settings or {})}
+    all_settings = {"rounds": opts.rounds, "warmup": WARMUP, "pause_s": PAUSE_S, "seed": opts.seed, **(settings or {})}
     tables = {name: rows(times) for name, times in samples.items()}
     return Outcome(benchmark, here, all_settings, tables, samples, dict(not_run or {}), tuple(marks))
 

@@ -34,7 +34,7 @@ def compared(result: Mapping[str, Any]) -> str:
     sizes = [f"{bytes_ / 1e6:.1f} MB at {name}" for name, bytes_ in settings.get("graph_bytes", {}).items()]
     held = [f"Files that the graph reads: {', '.join(sizes)}."] if sizes else []
     absent = [f"Not run: {name} ({reason})." for name, reason in result["not_run"].items()]
-    notes = [f"Note: {mark}." for mark in result["marks"]]
+    notes = [f"**Disturbed:** {'; '.join(result['marks'])}."] if result["marks"] else []
     heading = "" if len(result["groups"]) > 1 else " "
     return f"{compare.table(result['groups'], heading)}\n\n{' '.join([about, *held, *absent, *notes])}"
 

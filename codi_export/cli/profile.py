@@ -231,7 +231,8 @@ def _stream(result: Result) -> list[str]:
 
 def _inside(result: Result) -> list[str]:
     if not (found := result.breakdown):
-        return [f"stages       {NOT_REPORTED} by {result.runtime.backend}"]
+        why = "not looked into" if result.partial else f"{NOT_REPORTED} by {result.runtime.backend}"
+        return [f"stages       {why}"]
     lines = ["", f"stages       of a call of {found.engine_ms:.4g} ms by the {found.method}"]
     rows = [(stage.name, stage.ms, stage.share) for stage in found.stages]
     rows.append(("unattributed", found.unattributed_ms, found.unattributed_ms / found.engine_ms))

@@ -181,7 +181,7 @@ const legend = (rows) => h("div", { class: "legend" },
 
 function stages(result) {
   const inside = result.breakdown;
-  if (!inside) return section("Stages", null, h("p", { class: "soft" }, `${NONE} by ${result.runtime.backend}`));
+  if (!inside) return section("Stages", null, h("p", { class: "soft" }, result.partial ? "not looked into" : `${NONE} by ${result.runtime.backend}`));
   const rows = inside.stages.concat([{ name: "unattributed", ms: inside.unattributed_ms, share: inside.unattributed_ms / inside.engine_ms }]);
   const most = Math.max(...rows.map((row) => row.share));
   return section("Stages", `one call of ${digits(inside.engine_ms, 4)} ms, looked into by the ${inside.method}`,

@@ -10,7 +10,7 @@ from typing import Any
 from codi_export import files
 from codi_export.errors import CodiError
 from codi_export.profile.compare import compare
-from codi_export.profile.result import Result, to_dict
+from codi_export.profile.result import TOP, Result, to_dict
 
 FOLDER = Path(__file__).parent
 
@@ -51,10 +51,11 @@ def page(results: Sequence[Result]) -> str:
 
 
 def _drawn(result: Result) -> dict[str, Any]:
-    """What `to_dict` gives, each part once."""
+    """What `to_dict` gives, with stages and nodes in the breakdown, where the script looks for them."""
     value = to_dict(result)
-    for name in ("stages", "nodes"):
-        value.pop(name)
+    top = {name: value.pop(name) for name in TOP}
+    if value["breakdown"]:
+        value["breakdown"] |= top
     return value
 
 

@@ -22,6 +22,7 @@ from codi_export.latency import Latency
 from codi_export.spec import Parity, TensorSpec, from_json, to_json
 
 SCHEMA = 1
+TOP = ("stages", "nodes")  # of the breakdown; in the file they are at the top
 DIGITS = 6  # significant, of a number in the file
 
 Scenario = Literal["single", "batch", "stream"]
@@ -180,7 +181,8 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """Where the engine's time goes, from a few calls of their own, which are slower than the timed ones: looking costs
-    time. `engine_ms` = the stages + `unattributed_ms`; what belongs to no stage is never spread over them."""
+    time. `engine_ms` = the stages + `unattributed_ms`; what belongs to no stage is never spread over them. In the file
+    `stages` and `nodes` are at the top, beside `breakdown`, where a reader accepts them too."""
 
     method: str  # "onnxruntime profiler", "TensorRT layer profiler"
     calls: int
@@ -260,10 +262,11 @@ class Result:
 
 
 def to_dict(result: Result) -> dict[str, Any]:
-    """JSON values. `stages` and `nodes` are at the top as well, as `--json` promises."""
+    """JSON values, the breakdown's `stages` and `nodes` at the top, as `--json` promises."""
     value: dict[str, Any] = _rounded(to_json(result))
-    breakdown = value["breakdown"] or {"stages": [], "nodes": []}
-    return {"schema": value.pop("schema"), **value, "stages": breakdown["stages"], "nodes": breakdown["nodes"]}
+    inside = value["breakdown"] or {}
+    top = {name: inside.pop(name, []) for name in TOP}
+    return {"schema": value.pop("schema"), **value, **top}
 
 
 def write(result: Result, path: Path) -> None:
@@ -284,6 +287,8 @@ def read(path: Path) -> Result:
     if value["schema"] > SCHEMA:
         message = f"{path} has schema {value['schema']}; this codi-export reads up to {SCHEMA}"
         raise CodiError(ErrorCode.NEWER_SCHEMA, message, "update codi-export: pip install -U codi-export")
+    if isinstance(inside := value.get("breakdown"), dict):
+        value["breakdown"] = {name: value[name] for name in TOP if name in value} | inside
     try:
         return from_json(Result, value)
     except CodiError as error:

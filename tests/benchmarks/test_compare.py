@@ -3,12 +3,15 @@
 import gc
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks import compare
-from benchmarks.compare import WARMUP, WITNESS, Arm, interleave, noise, options, paired, parser, rows
+from benchmarks.compare import PAUSE_S, WARMUP, WITNESS, Arm, noise, options, paired, parser, rows
+
+interleave = partial(compare.interleave, pause=lambda: None)
 
 
 class Machine:
@@ -99,6 +102,6 @@ def test_what_is_saved_has_all_that_repeating_takes(tmp_path: Path, capsys: pyte
     assert {"processor", "cores", "python", "packages", "commit", "threads", "date", "load_average"} <= set(
         value["environment"]
     )
-    assert value["settings"] == {"rounds": 4, "warmup": WARMUP, "seed": 0, "size": 64}
+    assert value["settings"] == {"rounds": 4, "warmup": WARMUP, "pause_s": PAUSE_S, "seed": 0, "size": 64}
     assert value["not_run"] == {"torch": "absent"} and len(value["samples"]["2 steps"]["ours"]) == 4
     assert "not run: torch: absent" in capsys.readouterr().out

@@ -34,6 +34,14 @@ def test_the_promised_keys_are_at_the_top() -> None:
     assert to_dict(a_result(breakdown=None))["stages"] == []
 
 
+def test_stages_are_read_from_either_place(tmp_path: Path) -> None:
+    value = to_dict(a_result())
+    assert "nodes" not in value["breakdown"]
+    value["breakdown"] |= {name: value.pop(name) for name in ("stages", "nodes")}
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    assert read(tmp_path / "a.json") == a_result()
+
+
 def test_numbers_have_six_digits() -> None:
     assert to_dict(a_result(times=(1 / 3,)))["runs"][0]["end_to_end_ms"] == [0.333333]
 
