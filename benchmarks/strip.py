@@ -4,7 +4,7 @@ per photo pixel.
 python benchmarks/strip.py sr-2step sr-4step --data photos -o strip.jpg
 
 Rows: the middle crop of the first six photos by name, then the crop where the last bundle is farthest from the original
-(perceptual distance). Columns: the condition (for super-resolution enlarged with bicubic), each bundle, original.
+(perceptual distance), of all or of the first --crops. Columns: the condition (for super-resolution enlarged with bicubic), each bundle, original.
 Nothing is picked by eye.
 """
 
@@ -86,12 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", type=Path, nargs="+", help="bundles of one task, one column for each graph")
     parser.add_argument("--data", type=Path, required=True, help="folder of photos, or a shard")
+    parser.add_argument("--crops", type=int, help="look at no more than the first")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
 
     task, side, ours = candidates.of_bundles(options.bundles, options.seed)
-    tiles = cut_folder(options.data, side, candidates.reading(task))
+    tiles = cut_folder(options.data, side, candidates.reading(task))[: options.crops]
     name, make = next(iter(makers(task).items()))
     seen = {id(tile): s for tile, s in zip(tiles, conditions(tiles, make, options.seed), strict=True)}
     first = BICUBIC if task == "sr" else Candidate(name, None, hidden)
