@@ -4,8 +4,8 @@ per photo pixel.
 python benchmarks/strip.py sr-2step sr-4step --data photos -o strip.jpg
 
 Rows: the middle crop of the first six photos by name, then the crop where the last bundle is farthest from the original
-(perceptual distance), of all or of the first --crops. Columns: the condition (for super-resolution enlarged with bicubic), each bundle, original.
-Nothing is picked by eye.
+(perceptual distance), of all or of the first --crops. Columns: the condition (for super-resolution enlarged with
+bicubic), each bundle, original. Nothing is picked by eye.
 """
 
 import argparse
