@@ -13,6 +13,7 @@ ceilings of the same run. `check`: correctness alone; run it under memcheck, rac
 import argparse
 import functools
 import json
+import os
 import statistics
 import subprocess
 from collections.abc import Callable
@@ -194,6 +195,7 @@ def numpy_out(tensor: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def host(rounds: int, threads: int) -> dict[str, Any]:
     """Arms in turns; torch.compile takes minutes here and is left out."""
     torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when the kernels' own OpenMP is loaded, at the first call
     rows = []
     for work in works("cpu", torch.float32):
         arms = {name: call for name, call in work.make().items() if "compile" not in name}

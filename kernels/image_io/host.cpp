@@ -79,21 +79,37 @@ void run(const codi_image_to_tensor& a) {
     }
 }
 
-template <class T>
+template <class T, int kCount>
 void run(const codi_tensor_to_image& a) {
-    const int64_t plane = a.height * a.width, channels = a.channels, tiles = (plane + kTile - 1) / kTile;
+    const int64_t plane = a.height * a.width, tiles = (plane + kTile - 1) / kTile;
+    const bool planar = a.layout == CODI_NCHW;
 #pragma omp parallel for schedule(static)
     for (int64_t piece = 0; piece < a.batch * tiles; ++piece) {
         const int64_t image = piece / tiles, first = piece % tiles * kTile;
         const int n = int(std::min<int64_t>(kTile, plane - first));
-        const T* from = static_cast<const T*>(a.tensor) + image * plane * channels;
-        uint8_t* out = static_cast<uint8_t*>(a.image) + (image * plane + first) * channels;
-        if (a.layout == CODI_NHWC) {
-            for (int64_t i = 0; i < n * channels; ++i) out[i] = level_of(to_float(from[first * channels + i]));
-            continue;
+        const T* from = static_cast<const T*>(a.tensor) + image * plane * kCount;
+        uint8_t* out = static_cast<uint8_t*>(a.image) + (image * plane + first) * kCount;
+        uint8_t levels[kCount * kTile];  // in the tensor's order
+        for (int c = 0; c < kCount; ++c) {
+            const T* row = planar ? from + c * plane + first : from + first * kCount + c * n;
+            for (int i = 0; i < n; ++i) levels[c * n + i] = level_of(to_float(row[i]));
         }
-        for (int64_t c = 0; c < channels; ++c)
-            for (int i = 0; i < n; ++i) out[i * channels + c] = level_of(to_float(from[c * plane + first + i]));
+        for (int i = 0; i < n; ++i)
+            for (int c = 0; c < kCount; ++c) out[i * kCount + c] = levels[planar ? c * n + i : i * kCount + c];
+    }
+}
+
+template <class T>
+void run(const codi_tensor_to_image& a) {
+    switch (a.channels) {
+        case 1:
+            return run<T, 1>(a);
+        case 2:
+            return run<T, 2>(a);
+        case 3:
+            return run<T, 3>(a);
+        default:
+            return run<T, 4>(a);
     }
 }
 

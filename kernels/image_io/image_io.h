@@ -59,7 +59,7 @@ CODI_BOTH float normalised(float level, float gain, float offset) { return times
 CODI_BOTH uint8_t level_of(float value) {
     value = value > -1.0f ? value : -1.0f;  // NaN too
     value = value < 1.0f ? value : 1.0f;
-    return uint8_t(times_plus(value + 1.0f, 127.5f, 0.5f));  // not negative, so this rounds down
+    return uint8_t(int(times_plus(value + 1.0f, 127.5f, 0.5f)));  // not negative, so this rounds down
 }
 
 }  // namespace codi
