@@ -51,10 +51,10 @@ class Row:
 
     work: str
     arm: str
-    hot: float = float("nan")
+    hot: float | None = None
     hot_quartiles: list[float] = field(default_factory=list)
-    cold: float = float("nan")
-    copy_fraction: float = float("nan")  # least_bytes / cold time, of what a copy reaches
+    cold: float | None = None
+    copy_fraction: float | None = None  # least_bytes / cold time, of what a copy reaches
 
 
 def works(device: str, dtype: torch.dtype, shrink: int = 1) -> list[Work]:
@@ -229,12 +229,13 @@ def gpu(dry: bool) -> dict[str, Any]:
         for name in work.make():
             if dry and "compile" in name:
                 continue
-            hot, cold = (
-                ([float("nan")] * 2,) * 2 if dry else (replayed(work, name, 1), replayed(work, name, sets_of(work)))
-            )
-            row = Row(work.name, name, *spread(hot), cold=statistics.median(cold))
-            row.copy_fraction = work.least_bytes / (row.cold * 1e-6) / copy
-            rows.append(asdict(row))
+            if dry:
+                work.make()[name]()
+                rows.append(asdict(Row(work.name, name)))
+                continue
+            hot, cold = replayed(work, name, 1), statistics.median(replayed(work, name, sets_of(work)))
+            fraction = work.least_bytes / (cold * 1e-6) / copy
+            rows.append(asdict(Row(work.name, name, *spread(hot), cold, fraction)))
     return {"copy_bytes_per_s": copy, "product_flop_per_s": product, "dry": dry, "rows": rows}
 
 
@@ -330,10 +331,22 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Markdown, microseconds."""
     lines = ["| work | arm | hot | quartiles | cold | of copy |", "|---|---|---|---|---|---|"]
     for row in rows:
-        low, high = row["hot_quartiles"]
-        cells = [row["work"], row["arm"], f"{row['hot']:.1f}", f"{low:.1f} to {high:.1f}"]
-        lines.append("| " + " | ".join([*cells, f"{row['cold']:.1f}", f"{row['copy_fraction']:.2f}"]) + " |")
+        quartiles = " to ".join(map(figure, row["hot_quartiles"]))
+        cells = [
+            row["work"],
+            row["arm"],
+            figure(row["hot"]),
+            quartiles,
+            figure(row["cold"]),
+            figure(row["copy_fraction"]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def figure(value: float | None) -> str:
+    """Three digits; nothing where nothing was measured."""
+    return "" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 if __name__ == "__main__":

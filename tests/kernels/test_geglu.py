@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from codi_export.ops import library
 from codi_export.ops.records import FLOAT16, FLOAT32, Geglu
 from tests.kernels import harness
 from tests.kernels.harness import Kernels, Memory
@@ -115,6 +116,17 @@ def test_random_shapes(kernels: Kernels) -> None:
         for _ in range(20):
             rows, columns = int(rng.integers(1, 9)), int(rng.integers(1, 200))
             check_case(kernels, Case(rows, columns, bool(rng.random() < 0.5), int(rng.choice([FLOAT32, FLOAT16]))), rng)
+
+
+def test_vectors_change_no_bit(kernels: Kernels) -> None:
+    """This build is plain; the one that `codi_export.ops` makes uses all that the processor has."""
+    case = Case(50, 640, real=FLOAT32, spread=4.0)
+    with harness.fresh() as rng:
+        x, bias, out = tensors(case, rng)
+        kernels.run("host", record(case, x, bias, out))
+        plain = out.array.tobytes()
+        library.call(record(case, x, bias, out))
+        assert out.array.tobytes() == plain
 
 
 def test_a_nan_stays_where_it_is(kernels: Kernels) -> None:
