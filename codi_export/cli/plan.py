@@ -22,7 +22,13 @@ COUNT = click.IntRange(min=1)
 @click.command(epilog="Example: codi-export plan sr-2step --target jetson-orin-nano-8gb")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--target", "name", metavar="NAME", default="cpu", show_default=True, help="codi-export list targets")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="What if; auto is the bundle's own, or what a build for the target chooses.",
+)
 @click.option("--mode", metavar="NAME", default="", help="A power mode of the target; the fastest if left out.")
 @click.option("--task", metavar="NAME", help="Of a bundle that has several; or, without a bundle, what to build.")
 @click.option("--steps", metavar="N", type=click.IntRange(1, MAX_STEPS), help="As of build, or of the bundle.")
@@ -54,10 +60,12 @@ def plan(
     is kept for the build.
     """
     target: TargetSpec = registry.get("targets", name)
-    planner.refuse(target, choose(precision, target))
     if bundle:
         work = planner.workload(bundle, select(bundles.read_manifest(bundle), task, steps))
+        precision = work.precision if precision == "auto" else precision
+        planner.refuse(target, precision)
     elif task:
+        planner.refuse(target, choose(precision, target))
         common = BuildSpec("", (steps or 2,), model, height=height or 0, width=width or 0, batch_size=batch_size)
         work = _traced(*for_tasks([task], adapters, common))
     else:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 def test_people_see_memory_stages_and_bounds(folder: Path, capsys: Output) -> None:
     assert main(["plan", str(folder), "--target", "jetson-orin-nano-8gb"]) == 0
     text = capsys.readouterr().out
-    assert "sr-2step in fp16 on Jetson Orin Nano 8GB, MAXN_SUPER: computed, not measured" in text
+    assert "sr-2step in fp32 on Jetson Orin Nano 8GB, MAXN_SUPER: computed, not measured" in text
     assert "condition" in text and "of which  unet 100 %" in text
 
 
