@@ -70,6 +70,12 @@ def test_run_without_extras(bare: Path, bundle: Path) -> None:
         assert picture.size == (160, 96)
 
 
+def test_profile_without_extras(bare: Path, bundle: Path) -> None:
+    few = ["--iterations", "2", "--runs", "1", "--html", "page.html", "--json"]
+    assert json.loads(call([bare / "codi-export", "profile", "sr-2step", *few], bundle))["end_to_end_ms"]["n"] == 2
+    assert "<style>" in (bundle / "page.html").read_text()
+
+
 @pytest.mark.parametrize("verb", ["inspect", "verify"])
 def test_inspect_and_verify_without_extras(verb: str, bare: Path, bundle: Path) -> None:
     assert json.loads(call([bare / "codi-export", verb, "sr-2step", "--json"], bundle))
