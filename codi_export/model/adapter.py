@@ -73,8 +73,8 @@ def _load_with_trunk(folder: Path, facts: AdapterSpec) -> ControlNetModel:
         net = deepen(ControlNetModel.from_config(ControlNetModel.load_config(folder)), facts.trunk, facts.reads)
         net.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        said = [line.strip() for line in str(error).splitlines()]
-        first = f"{said[1]} ({len(said) - 1} faults in all)" if len(said) > 2 else " ".join(said)  # torch lists them all
+        said = [line.strip() for line in str(error).splitlines()]  # torch lists all that misfits
+        first = f"{said[1]} ({len(said) - 1} faults in all)" if len(said) > 2 else " ".join(said)
         raise CodiError(ErrorCode.BAD_MODEL, f"{folder} does not load as an adapter with a trunk: {first}") from error
     require_finite(net, folder)
     return net.float().eval().requires_grad_(False)
