@@ -32,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made = {**{key: value for key, value in quality.items() if key != "rows"}, "benchmark": NAME, "panels": panels}
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / f"{NAME}.json").write_text(json.dumps(made, indent=1) + "\n")
-    draw(panels, quality["metrics"]["perceptual"], options.output / f"{NAME}.png")
+    note = quality.get("latency_note", "")  # what `evaluate`'s caller knew of the machine
+    draw(panels, quality["metrics"]["perceptual"], options.output / f"{NAME}.png", note)
     print(table(panels))
+    print(f"note: {note}" if note else "")
 
 
 def by_degradation(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -70,8 +72,8 @@ def pareto(costs: Sequence[tuple[float, float]]) -> set[int]:
     return {index for index, one in enumerate(costs) if not any(beaten(one, other) for other in costs)}
 
 
-def draw(panels: Mapping[str, Sequence[Row]], metric: str, file: Path) -> None:
-    """A PNG. Raises CodiError (missing-package) without matplotlib."""
+def draw(panels: Mapping[str, Sequence[Row]], metric: str, file: Path, note: str = "") -> None:
+    """A PNG, with the note on it. Raises CodiError (missing-package) without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -85,24 +87,23 @@ def draw(panels: Mapping[str, Sequence[Row]], metric: str, file: Path) -> None:
         axes.step(
             [p["latency_ms"] for p in front], [p["perceptual"] for p in front], where="post", color="0.6", zorder=1
         )
+        labelled = 0
         for point in some:
             ours = "step" in point["name"]
+            labelled += ours
+            place = (4, -4 - 10 * labelled) if ours else (5, 4)  # ours lie side by side
             low, high = point["interval"]
             axes.plot([point["latency_ms"]] * 2, [low, high], color="0.8", zorder=0)
             axes.plot(point["latency_ms"], point["perceptual"], "o", color="C0" if ours else "C1", zorder=2)
-            axes.annotate(
-                point["name"],
-                (point["latency_ms"], point["perceptual"]),
-                (5, 4),
-                textcoords="offset points",
-                fontsize=7.5,
-            )
+            at = (point["latency_ms"], point["perceptual"])
+            axes.annotate(point["name"], at, place, textcoords="offset points", fontsize=7.5)
         axes.set(
             xscale="log", xlabel="ms a picture (log)", ylabel=f"{metric} (lower is better)", title=f"inputs: {kind}"
         )
         axes.margins(x=0.18)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(note, color="C3", fontsize=9)
     figure.savefig(file, dpi=130)
 
 
