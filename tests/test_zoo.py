@@ -7,7 +7,7 @@ from PIL import Image
 
 from codi_export import recipe, zoo
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter, backbone, fuse
+from codi_export.model import adapter, backbone, fuse, text
 from codi_export.spec import BuildSpec
 
 ADAPTER_LIMIT = 4_000_000  # bytes
@@ -67,3 +67,16 @@ def test_what_an_adapter_makes_follows_its_condition(task: str) -> None:
     assert picture.isfinite().all() and picture.shape == (2, 3, SIDE, SIDE)
     assert (picture[0] - picture[1]).square().mean() > 1e-3
     assert (picture.std(dim=(2, 3)) > 0.01).all()
+
+
+def test_an_instruction_decides_what_edit_makes() -> None:
+    """Of one photo and one noise, night is darker than day."""
+    made = recipe.prepare(BuildSpec("edit", (1,), height=SIDE, width=SIDE))
+    with Image.open(zoo.PHOTO) as photo:
+        image = torch.tensor(np.asarray(photo.crop((64, 64, 64 + SIDE, 64 + SIDE))))[None].expand(2, -1, -1, -1)
+    words = text.load_text(zoo.folder("mini"))
+    prompts = words.embed(words.tokens(["turn day into night", "turn night into day"]))
+    noise = torch.randn(1, *made.noise_shape[1:], generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1)
+    _, picture, _ = fuse.run(made.pieces(), made.schedules[0], made.sampler, image, noise, prompt_embeds=prompts)
+    night, day = picture.mean(dim=(1, 2, 3))
+    assert night < day - 0.2
