@@ -93,8 +93,9 @@ class Backend:
     runs one here. Both raise CodiError.
 
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
-    threads, inputs, calls)`: node times of some calls. None where the runtime has no such thing. `precision`: what it
-    computes in, if that is not what the graph says.
+    threads, inputs, calls)`: node times of some calls. `open_shared`: as `open`, but weights stay where the file is
+    mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`: what
+    it computes in, if that is not what the graph says.
     """
 
     name: str
@@ -104,3 +105,4 @@ class Backend:
     trace: Callable[[Path, str, int | None, Arrays, int], list[TracedCall]] | None = None
     compiler: Compiler | None = None
     precision: Precision | None = None
+    open_shared: Callable[[Path, str, int | None], Runner] | None = None

@@ -2,8 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class OrtRunner:
     provider: str
     session: Any
     bound: Bound | None = None
+    run_options: Any = None
 
     def __call__(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         try:
@@ -40,7 +41,7 @@ class OrtRunner:
                 self.bound.fill(dict(inputs))
                 self.bound.launch()
                 return self.bound.read()
-            outputs = self.session.run(None, dict(inputs))
+            outputs = self.session.run(None, dict(inputs), self.run_options)
         except Exception as error:
             raise _failed(f"onnxruntime cannot run {self.path}", error) from error
         return dict(zip((output.name for output in self.session.get_outputs()), outputs, strict=True))
@@ -54,6 +55,21 @@ def open_graph(path: Path, provider: str = "cpu", threads: int | None = None) ->
     runtime = _onnxruntime()
     _require(provider)
     return _open(path, provider, _options(runtime, threads))
+
+
+def open_shared(path: Path, provider: str = "cpu", threads: int | None = None) -> Runner:
+    """As `open_graph`, but weights are read from the mapped file in every call, and a call gives back what it took. So
+    nothing may be made of the weights beforehand: no other layout, no constants computed from them (DECISIONS 35)."""
+    runtime = _onnxruntime()
+    _require(provider)
+    if provider != "cpu":
+        raise CodiError(ErrorCode.BAD_OPTION, f"memory 'shared' is for the cpu provider, not {provider}", _GPU_HINT)
+    options = _options(runtime, threads)
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    run_options = runtime.RunOptions()
+    run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return replace(_open(path, provider, options, ("ConstantFolding",)), run_options=run_options)
 
 
 def bind(runner: Runner, inputs: Arrays) -> Callable[[], object]:
@@ -111,10 +127,13 @@ def _shapes(said: list[dict[str, list[int]]] | None) -> tuple[tuple[int, ...], .
     return tuple(tuple(sizes) for tensor in said or [] for sizes in tensor.values())
 
 
-def _open(path: Path, provider: str, options: Any) -> OrtRunner:
+def _open(path: Path, provider: str, options: Any, without: Sequence[str] = ()) -> OrtRunner:
+    """`without`: rewrites that the runtime shall not do."""
     runtime = _onnxruntime()
     try:
-        session = runtime.InferenceSession(str(path), options, providers=[_provider(provider, path)])
+        session = runtime.InferenceSession(
+            str(path), options, providers=[_provider(provider, path)], disabled_optimizers=list(without)
+        )
     except Exception as error:  # onnxruntime's errors have no common base
         raise _failed(f"onnxruntime cannot open {path}", error) from error
     session.disable_fallback()
@@ -177,4 +196,4 @@ def _failed(what: str, error: Exception) -> CodiError:
     )
 
 
-BACKEND = Backend("onnxruntime", available, open_graph, bind, trace)
+BACKEND = Backend("onnxruntime", available, open_graph, bind, trace, open_shared)

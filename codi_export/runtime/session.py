@@ -30,6 +30,7 @@ Mask = Pixels | Image.Image
 Arrays = dict[str, NDArray[Any]]
 Picture = TypeVar("Picture", Pixels, Image.Image)
 Tile = Literal["auto", "off"] | int
+Memory = Literal["private", "shared"]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 
 INPUTS = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")
@@ -45,6 +46,7 @@ class Session:
     check: bundles.How
     runner: Runner = field(repr=False)
     text: Callable[[], TextEncoder] | None = field(default=None, repr=False)  # opened at the first prompt
+    memory: Memory = "private"
 
     def __call__(
         self,
@@ -220,10 +222,12 @@ def load(
     backend: str = "onnxruntime",
     check: bundles.How = "hash",
     threads: int | None = None,
+    memory: Memory = "private",
 ) -> Session:
     """Open one graph of a bundle. `steps` defaults to the first built; `task` may be left out if there is only one.
 
-    Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
+    `memory="private"` is faster: weights are unpacked for this session. With "shared" all sessions, of any task and in
+    any process, read the bundle's files where they are mapped, and a call gives back what it took. Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
     """
     folder = Path(bundle)
     manifest = bundles.read_manifest(folder)
@@ -234,7 +238,7 @@ def load(
         paths = folder / manifest.text_encoder, folder / manifest.tokenizer
         where = ("cpu", "onnxruntime") if registry.get("backends", backend).compiler else (provider, backend)
         text = functools.cache(lambda: texts.load(*paths, *where, threads))
-    return open_graph(folder, graph, provider, backend, check, threads, text)
+    return open_graph(folder, graph, provider, backend, check, threads, text, memory)
 
 
 def select(manifest: Manifest, task: str | None = None, steps: int | None = None) -> Graph:
@@ -268,6 +272,7 @@ def open_graph(
     check: bundles.How,
     threads: int | None = None,
     text: Callable[[], TextEncoder] | None = None,
+    memory: Memory = "private",
 ) -> Session:
     """A session on files that the caller has checked, by `check`."""
     unknown = [spec.name for spec in graph.inputs if spec.name not in INPUTS]
@@ -280,11 +285,13 @@ def open_graph(
     for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
         _sizes(spec)
     chosen: Backend = registry.get("backends", backend)
+    if memory == "shared" and chosen.open_shared is None:
+        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{backend}' cannot share memory", 'memory="private"')
     if chosen.compiler:
         engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
         return Session(graph, "gpu", backend, check, chosen.open(engine, "gpu", threads), text)
-    runner = chosen.open(folder / graph.path, provider, threads)
-    return Session(graph, provider, backend, check, runner, text)
+    opener = chosen.open_shared if memory == "shared" and chosen.open_shared else chosen.open
+    return Session(graph, provider, backend, check, opener(folder / graph.path, provider, threads), text, memory)
 
 
 def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codi_export import registry
-from codi_export.backends.onnxruntime import BACKEND, available, open_graph
+from codi_export.backends.onnxruntime import BACKEND, PROVIDERS, available, open_graph, open_shared
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.noise import normal
 from tests import fake_bundle
@@ -31,6 +31,19 @@ def test_a_graph_runs_with_weights_from_the_file_beside_it(graph: Path, threads:
     image, noise = np.full((1, 16, 16, 3), 100, np.uint8), normal(0, (1, 4, 16, 16))
     outputs = open_graph(graph, "cpu", threads)({"image": image, "noise": noise})
     np.testing.assert_array_equal(outputs["output"], fake_bundle.reference(image, noise))
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_shared_memory_gives_the_same(graph: Path, threads: int | None) -> None:
+    inputs = {"image": np.full((1, 16, 16, 3), 100, np.uint8), "noise": normal(0, (1, 4, 16, 16))}
+    shared, private = open_shared(graph, "cpu", threads)(inputs), open_graph(graph, "cpu", threads)(inputs)
+    np.testing.assert_array_equal(shared["output"], private["output"])
+
+
+def test_memory_of_a_gpu_is_not_shared(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [*PROVIDERS.values()])
+    with pytest.raises(CodiError, match="memory 'shared' is for the cpu provider, not cuda"):
+        open_shared(graph, "cuda")
 
 
 def test_an_unknown_provider_is_answered_with_those_that_are_here(graph: Path) -> None:
