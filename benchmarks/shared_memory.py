@@ -4,7 +4,8 @@
     python -m benchmarks.shared_memory --five -o ...    # five tasks over `mini`; adapters that it lacks are untrained
 
 Each arm is a process of its own, one thread. PSS (proportional set size) counts a page that several mappings share
-once: its largest value while calls ran, and the value after them. The second session is of another task where there is one.
+once: its largest value while calls ran, and the value after them. The second session is of another task where there is
+one.
 """
 
 import argparse
@@ -56,10 +57,10 @@ def measure(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Arms in turns; of each the median round by PSS while calls ran."""
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for _ in range(rounds):
-        for one in ARMS:
-            command = [sys.executable, "-m", "benchmarks.shared_memory", str(folder), "--arm", *map(str, one)]
+        for pair in ARMS:
+            command = [sys.executable, "-m", "benchmarks.shared_memory", str(folder), "--arm", *map(str, pair)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found.setdefault(one, []).append(json.loads(done.stdout))
+            found.setdefault(pair, []).append(json.loads(done.stdout))
     rows = []
     for (mode, sessions), results in found.items():
         results.sort(key=lambda one: one["pss_running_mb"])
@@ -111,10 +112,9 @@ def pss() -> float:
 
 def line(row: dict[str, Any]) -> str:
     """For people."""
-    memory = (
-        f"{row['pss_running_mb']:8.1f} MB running ({row['beside_one']:.2f} x one) {row['pss_at_rest_mb']:8.1f} after"
-    )
-    return f"{row['bundle']:<16} {row['memory']:<8} {row['sessions']} {memory} {row['call_cpu_ms']:7d} ms of CPU a call"
+    running = f"{row['pss_running_mb']:8.1f} MB running ({row['beside_one']:.2f} x one)"
+    after = f"{row['pss_at_rest_mb']:8.1f} after ({row['beside_one_at_rest']:.2f})"
+    return f"{row['bundle']:<16} {row['memory']:<8} {row['sessions']} {running} {after} {row['call_cpu_ms']} ms a call"
 
 
 def five(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from safetensors.numpy import save
 
-from codi_export import bundle, files, parity, planner, registry, zoo
+from codi_export import apart, bundle, files, parity, planner, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, passes, store, text
@@ -22,6 +22,7 @@ from codi_export.graph.export import OPSET, Exported, export
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference, storage
+from codi_export.model.parts import Weights
 from codi_export.model.text import load_text
 from codi_export.parity import Outcome
 from codi_export.planner import Workload
@@ -118,8 +119,8 @@ def build_specs(
     before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
     with bundle.building(output, overwrite) as folder:
         begin(f"loading {specs[0].model}")
-        backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras, specs[0].vae)
-        recipes = [prepare(spec, backbone) for spec in specs]
+        backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras, specs[0].vae, _weights(specs[0]))
+        recipes = [prepare(spec, backbone, "stored") for spec in specs]
         originals = [_originals(recipe) for recipe in recipes]
         for recipe in recipes:
             for network in recipe.networks:
@@ -144,7 +145,7 @@ def _refuse(spec: BuildSpec) -> None:
 
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
     """What a build of the first graph of `spec` would make, for `planner.plan`; nothing is written but the cache."""
-    recipe = prepare(spec, backbones.load(zoo.folder(spec.model), spec.loras))
+    recipe = prepare(spec, weights="stored")
     exported = _export(recipe, _trials(recipe)[0], cache)
     schedule, name = recipe.schedules[0], spec.graphs[0]
     model = unroll(exported, schedule, recipe.sampler, name)
@@ -229,6 +230,11 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
     )
 
 
+def _weights(spec: BuildSpec) -> Weights:
+    """How they are loaded: low-rank changes are added up in float32."""
+    return "float32" if spec.loras else "stored"
+
+
 def _trials(recipe: Recipe) -> list[Inputs]:
     """What a graph is tried on: the zoo's photo at the input's size, its centre masked, once with the noise of each
     seed."""
@@ -253,17 +259,12 @@ def _run_graph(path: Path, schedule: Schedule, trials: Sequence[Inputs]) -> list
     probe = path.with_suffix(".probe.onnx")
     names = probes(schedule)
     store.save_probe(path, probe, names)
-    outputs, values = _run_onnx(path, trials), _run_onnx(probe, trials)
+    outputs, values = apart.run(path, trials), apart.run(probe, trials)
     probe.unlink()
     return [
         Outcome(output["output"], value[names[-1]], [value[name] for name in names[:-1]])
         for output, value in zip(outputs, values, strict=True)
     ]
-
-
-def _run_onnx(path: Path, trials: Sequence[Inputs]) -> list[dict[str, NDArray[Any]]]:
-    run = registry.get("backends", "onnxruntime").open(path, "cpu", None)
-    return [run(inputs) for inputs in trials]
 
 
 def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:

@@ -20,6 +20,7 @@ from codi_export.model.adapter import Adapter
 from codi_export.model.backbone import Backbone
 from codi_export.model.denoiser import Denoiser
 from codi_export.model.micro import Micro
+from codi_export.model.parts import Weights
 from codi_export.model.step import Step
 from codi_export.model.text import Embedded
 from codi_export.samplers import Sampler
@@ -131,13 +132,13 @@ class Recipe:
         return tuple(doubt for doubt in doubts if doubt)
 
 
-def prepare(spec: BuildSpec, backbone: Backbone | None = None) -> Recipe:
+def prepare(spec: BuildSpec, backbone: Backbone | None = None, weights: Weights = "float32") -> Recipe:
     """Load what the options name; `backbone` is theirs if it is loaded already. Raises CodiError (unknown-name,
     bad-model, bad-option) for the first misfit."""
     task = registry.get("tasks", spec.task)
-    backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras, spec.vae)
+    backbone = backbone or backbones.load(zoo.folder(spec.model), spec.loras, spec.vae, weights)
     folders, scales = zip(*_adapters(spec), strict=True)
-    loaded = tuple(adapters.load(folder) for folder in folders)
+    loaded = tuple(adapters.load(folder, weights) for folder in folders)
     facts = loaded[0].facts or _ordinary(spec, len(backbone.alphas))
     sampler = registry.get("samplers", spec.sampler or facts.predictor)
     backbone = replace(backbone, unet=loaded[0].unet(backbone))

@@ -20,6 +20,7 @@ from codi_export.graph import passes
 from codi_export.graph.cache import Cache
 from codi_export.model import structure
 from codi_export.model.fuse import Pieces
+from codi_export.model.storage import computing_in_float32, skeleton
 
 OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it lies in, from the outermost, then its own name
@@ -55,7 +56,8 @@ def export(pieces: Pieces, inputs: dict[str, NDArray[Any]], cache: Cache) -> Exp
     given = {"image": torch.from_numpy(inputs["image"]), "prompt": prompt}
     if "mask" in inputs:
         given["mask"] = torch.from_numpy(inputs["mask"])
-    *embedded, seen = pieces.condition(**given)
+    with computing_in_float32(pieces.condition):
+        *embedded, seen = pieces.condition(**given)
     condition = {f"condition{k}": tensor for k, tensor in enumerate(embedded, start=1)}
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
@@ -73,12 +75,15 @@ def trace(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tupl
     """One module as a graph called `name`, from the cache if it is there. Its weights are views of the module's own
     memory, not copies, and called alike in every piece that has them: `step.denoiser.adapter.x` is `adapter.x`."""
     weights = {_shared(key): TorchTensor(tensor, key) for key, tensor in module.state_dict().items()}
+    module = skeleton(module)
     said = {f"input {key}": f"{tensor.dtype} {[*tensor.shape]}" for key, tensor in inputs.items()}
     fields = {**structure.fields(module.eval()), **said, "outputs": " ".join(outputs), "opset": str(OPSET)}
     model = cache.load(name, fields, weights)
     if model is None:
         model = _traced(name, module, inputs, outputs)
         cache.save(name, fields, model, weights)
+        for key, value in model.graph.initializers.items():
+            value.const_value = weights.get(key, value.const_value)
     return model
 
 

@@ -16,7 +16,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS, read_facts
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone
-from codi_export.model.parts import load_part, require_finite, require_weights
+from codi_export.model.parts import Weights, load_part, require_finite, require_weights
 from codi_export.model.steering import Net
 from codi_export.model.trunk import deepen
 from codi_export.spec import AdapterSpec, to_json
@@ -42,16 +42,16 @@ class Adapter:
         if (self.folder / "unet").is_dir():
             return load_part(UNet2DConditionModel, self.folder / "unet")
         if (self.folder / lora.FILE).is_file():
-            return lora.merge(copy.deepcopy(backbone.unet), self.folder / lora.FILE)
+            return lora.merge(copy.deepcopy(backbone.unet).float(), self.folder / lora.FILE)
         return backbone.unet
 
 
-def load(folder: Path) -> Adapter:
-    """Load an adapter folder, in float32 and eval mode; raises CodiError (bad-model)."""
+def load(folder: Path, weights: Weights = "float32") -> Adapter:
+    """Load an adapter folder, in eval mode; raises CodiError (bad-model)."""
     facts = read_facts(folder)
     if facts and facts.trunk:
         return Adapter(folder, _load_with_trunk(folder, facts), facts)
-    return Adapter(folder, load_part(_class(folder), folder), facts)
+    return Adapter(folder, load_part(_class(folder), folder, weights), facts)
 
 
 def _class(folder: Path) -> type[Net]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import scaled
 from codi_export.model import limits, lora
-from codi_export.model.parts import load_part, vae_class
+from codi_export.model.parts import Weights, load_part, vae_class
 from codi_export.spec import PredictionType
 
 VAES = {"full": "vae", "tiny": "vae_tiny"}  # --vae -> the model's own folder of it
@@ -20,7 +20,7 @@ VAES = {"full": "vae", "tiny": "vae_tiny"}  # --vae -> the model's own folder of
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A loaded backbone, in float32 and eval mode. `alphas` and `sigmas` are float64 [T], indexed by timestep."""
+    """A loaded backbone, in eval mode. `alphas` and `sigmas` are float64 [T], indexed by timestep."""
 
     folder: Path
     unet: UNet2DConditionModel
@@ -53,12 +53,12 @@ class Backbone:
         return int(self.unet.config.sample_size) * self.latent_factor
 
 
-def load(folder: Path, loras: Sequence[str] = (), vae: str = "full") -> Backbone:
+def load(folder: Path, loras: Sequence[str] = (), vae: str = "full", weights: Weights = "float32") -> Backbone:
     """Load a diffusers folder, with what the files `loras` change, each `FILE` or `FILE:SCALE`, and with the VAE that
     `vae` names: `full`, `tiny`, or a folder. Raises CodiError (bad-model) that names the part and the fault."""
     _refuse_transformer(folder)
     scheduler = load_scheduler(folder)
-    unet = load_part(UNet2DConditionModel, folder / "unet")
+    unet = load_part(UNet2DConditionModel, folder / "unet", weights)
     if unet.config.in_channels != unet.config.out_channels:
         raise CodiError(
             ErrorCode.BAD_MODEL,
@@ -72,7 +72,7 @@ def load(folder: Path, loras: Sequence[str] = (), vae: str = "full") -> Backbone
     return Backbone(
         folder=folder,
         unet=unet,
-        vae=_load_vae(vae_folder(folder, vae), unet),
+        vae=_load_vae(vae_folder(folder, vae), unet, weights),
         alphas=cumulative.sqrt(),
         sigmas=(1 - cumulative).sqrt(),
         prediction_type=cast(PredictionType, scheduler.config.prediction_type),
@@ -84,14 +84,14 @@ def vae_folder(folder: Path, vae: str) -> Path:
     return folder / VAES[vae] if vae in VAES else Path(vae)
 
 
-def _load_vae(folder: Path, unet: UNet2DConditionModel) -> nn.Module:
+def _load_vae(folder: Path, unet: UNet2DConditionModel, weights: Weights) -> nn.Module:
     if not folder.is_dir():
         raise CodiError(
             ErrorCode.BAD_MODEL,
             f"there is no VAE in {folder}",
             "--vae takes a folder in diffusers layout, TAESD's for instance; `tiny` is the model's own vae_tiny/",
         )
-    vae = load_part(vae_class(folder), folder)
+    vae = load_part(vae_class(folder), folder, weights)
     has, wants = vae.config.latent_channels, unet.config.in_channels
     if has != wants:
         raise CodiError(

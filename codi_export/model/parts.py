@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -18,10 +18,11 @@ STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' nam
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
 NAMED = 3  # tensors in an error
+Weights = Literal["float32", "stored"]  # as they are computed with, or as the file has them: mapped, not copied
 
 
-def load_part(kind: Any, folder: Path) -> Any:
-    """One part of a diffusers folder, of diffusers' or transformers' class `kind`, from safetensors only, as float32.
+def load_part(kind: Any, folder: Path, weights: Weights = "float32") -> Any:
+    """One part of a diffusers folder, of diffusers' or transformers' class `kind`, from safetensors only.
 
     Raises CodiError (bad-model) that names what is missing, cut short, of another shape, or not a number.
     """
@@ -36,7 +37,7 @@ def load_part(kind: Any, folder: Path) -> Any:
         part, found = kind.from_pretrained(
             folder,
             use_safetensors=True,
-            torch_dtype=torch.float32,
+            torch_dtype=torch.float16 if weights == "stored" and _is_half(folder, variant) else torch.float32,
             local_files_only=True,
             output_loading_info=True,
             variant=variant,
@@ -69,15 +70,11 @@ def require_weights(folder: Path) -> str | None:
     Raises CodiError (bad-model).
     """
     for variant in (None, *_variants(folder)):
-        suffix = f".{variant}" if variant else ""
-        for stem in STEMS:
-            index = folder / f"{stem}.safetensors.index{suffix}.json"
-            one = folder / f"{stem}{suffix}.safetensors"
-            shards = _shards(index) if index.is_file() else [one] if one.is_file() else []
-            for shard in shards:
-                _require_complete(shard)
-            if shards:
-                return variant
+        files_ = _weight_files(folder, variant)
+        for file in files_:
+            _require_complete(file)
+        if files_:
+            return variant
     pickled = [file.name for file in folder.iterdir() if file.suffix in PICKLES]
     found = f"only {pickled[0]}, a pickle that could run code when it is read" if pickled else "no weights"
     raise CodiError(ErrorCode.BAD_MODEL, f"{folder} holds {found}", "save it with `safe_serialization=True`")
@@ -107,6 +104,24 @@ def listed(names: list[str]) -> str:
     """The first few, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def _weight_files(folder: Path, variant: str | None) -> list[Path]:
+    """All of one variant, or none."""
+    suffix = f".{variant}" if variant else ""
+    for stem in STEMS:
+        index = folder / f"{stem}.safetensors.index{suffix}.json"
+        one = folder / f"{stem}{suffix}.safetensors"
+        if index.is_file():
+            return _shards(index)
+        if one.is_file():
+            return [one]
+    return []
+
+
+def _is_half(folder: Path, variant: str | None) -> bool:
+    tensors = [entry for file in _weight_files(folder, variant) for entry in files.header(file)[1].values()]
+    return all(entry["dtype"] in ("F16", "I64") for entry in tensors)
 
 
 def _variants(folder: Path) -> list[str]:

@@ -227,7 +227,9 @@ def load(
     """Open one graph of a bundle. `steps` defaults to the first built; `task` may be left out if there is only one.
 
     `memory="private"` is faster: weights are unpacked for this session. With "shared" all sessions, of any task and in
-    any process, read the bundle's files where they are mapped, and a call gives back what it took. Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
+    any process, read the bundle's files where they are mapped, and a call gives back what it took.
+
+    Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
     """
     folder = Path(bundle)
     manifest = bundles.read_manifest(folder)

@@ -20,7 +20,7 @@ def test_rounding() -> None:
     assert not storage.is_exact(one)
     storage.round_to_stored(one)
     assert one.weight.item() == torch.tensor(0.1).half().item()
-    assert one.weight.dtype == torch.float32
+    assert one.weight.dtype == torch.float16
     assert storage.is_exact(one)
 
 
