@@ -10,6 +10,7 @@ of the whole, `check` that of the process in which ONNX Runtime runs the graph.
 
 import argparse
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -34,24 +35,26 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=128)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--build", type=json.loads, help=argparse.SUPPRESS)  # a child's options
+    parser.add_argument("--rows", type=Path, nargs="+", help="what such children printed, instead of building")
     options = parser.parse_args()
     if options.build:
         print(json.dumps(build(**options.build)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        report = measure(options.shape, folder, options.steps, options.pixels)
+        rows = [json.loads(file.read_text()) for file in options.rows or ()]
+        report = measure(options.shape, folder, options.steps, options.pixels, rows)
     print(table(report))
     if options.output:
         options.output.write_text(json.dumps({**machine.conditions(), **report}, indent=1) + "\n")
 
 
-def measure(shape: str, folder: Path, numbers: list[int], pixels: int) -> dict[str, Any]:
+def measure(shape: str, folder: Path, numbers: list[int], pixels: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Build at each number of steps with an empty cache, then once more at the first with what was kept."""
     command = [sys.executable, "-m", "benchmarks.sd15", shape, str(folder)]
     stored = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    rows = []
-    for steps, cache in (*((steps, f"cache-{steps}") for steps in numbers), (numbers[0], f"cache-{numbers[-1]}")):
+    plan = (*((steps, f"cache-{steps}") for steps in numbers), (numbers[0], f"cache-{numbers[-1]}"))
+    for steps, cache in () if rows else plan:
         given = {"folder": str(folder), "steps": steps, "cache": str(folder / cache), "pixels": pixels}
         child = [sys.executable, "-m", "benchmarks.build_cost", "--build", json.dumps(given)]
         done = subprocess.run(child, check=True, capture_output=True, text=True)
@@ -80,11 +83,14 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
     stages: list[tuple[str, float, int]] = []
 
     def begin(stage: str, done: int, total: int) -> None:
-        stages.append((stage.split()[0], time.perf_counter(), peak(resource.RUSAGE_SELF)))
+        stages.append((stage.split()[0], time.perf_counter(), peak()))
 
     model, net = f"{folder}/model", f"{folder}/controlnet"
     spec = BuildSpec("depth", (steps,), model, (net,), prompt="", height=pixels, width=pixels)
     kept = default()
+    checks: list[int] = []
+    logging.getLogger("codi_export.apart").setLevel(logging.INFO)
+    logging.getLogger("codi_export.apart").addFilter(lambda record: checks.append(record.args[1]) or False)
     with tempfile.TemporaryDirectory(dir=folder) as out:
         manifest = build_specs([spec], Path(out, "bundle"), progress=begin, cache=kept)
     ends = [start for _, start, _ in stages[1:]]
@@ -96,17 +102,17 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_in_all": round(sum(seconds.values()), 1),
         "peak_writing_bytes": writing,
-        "peak_build_bytes": peak(resource.RUSAGE_SELF),
-        "peak_check_bytes": peak(resource.RUSAGE_CHILDREN),
+        "peak_build_bytes": peak(),
+        "peak_check_bytes": max(checks),
         "bundle_bytes": sum(entry.bytes for entry in manifest.files),
         "parity_db": round(manifest.graphs[0].parity.image_psnr_db, 1),
         "latent_rms": manifest.graphs[0].parity.latent_rms,
     }
 
 
-def peak(who: int) -> int:
-    """The most bytes that were resident: of this process, or the largest child that has ended."""
-    return resource.getrusage(who).ru_maxrss * 1024
+def peak() -> int:
+    """The most bytes that this process has had resident."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def table(report: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ class FoldConstants(InPlacePass):
     """onnxscript's folding, kept off the weights."""
 
     def call(self, model: ir.Model) -> PassResult:
-        folded = fold_constants(model, onnx_shape_inference=True, should_fold=_leave_weights)
+        unknown = any(value.shape is None for node in model.graph for value in node.outputs)  # not in an unrolled graph
+        folded = fold_constants(model, onnx_shape_inference=unknown, should_fold=_leave_weights)
         return PassResult(model, modified=bool(folded.modified))
 
 
