@@ -90,7 +90,7 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
     kept = default()
     checks: list[int] = []
     logging.getLogger("codi_export.apart").setLevel(logging.INFO)
-    logging.getLogger("codi_export.apart").addFilter(lambda record: checks.append(record.args[1]) or False)
+    logging.getLogger("codi_export.apart").addHandler(Checks(checks))
     with tempfile.TemporaryDirectory(dir=folder) as out:
         manifest = build_specs([spec], Path(out, "bundle"), progress=begin, cache=kept)
     ends = [start for _, start, _ in stages[1:]]
@@ -108,6 +108,18 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
         "parity_db": round(manifest.graphs[0].parity.image_psnr_db, 1),
         "latent_rms": manifest.graphs[0].parity.latent_rms,
     }
+
+
+class Checks(logging.Handler):
+    """Collects the peaks that `codi_export.apart` tells of."""
+
+    def __init__(self, found: list[int]) -> None:
+        super().__init__()
+        self.found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert isinstance(record.args, tuple)
+        self.found.append(int(str(record.args[1])))
 
 
 def peak() -> int:

@@ -3,8 +3,10 @@
 Written tensor by tensor, as float16, so that making it takes no memory.
 """
 
+import math
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +65,19 @@ def weights(folders: tuple[Path, ...]) -> int:
 
 def _write(module: nn.Module, folder: Path) -> None:
     module.save_config(folder)  # type: ignore[operator]
-    tensors = {name: _random(name, tensor.shape) for name, tensor in module.state_dict().items()}
+    tensors = {name: random(name, tensor.shape) for name, tensor in module.state_dict().items()}
     store.write(folder / "diffusion_pytorch_model.safetensors", tensors)
 
 
-def _random(name: str, shape: torch.Size) -> ir.LazyTensor:
+def random(name: str, shape: Sequence[int]) -> ir.LazyTensor:
     """Drawn when it is written: norms at 1, biases at 0, all else as torch draws a new layer's weights."""
 
     def draw() -> ir.TensorProtocol:
         if len(shape) == 1:
-            tensor = torch.full(shape, float("norm" in name and name.endswith("weight")))
+            tensor = torch.full(tuple(shape), float("norm" in name and name.endswith("weight")))
         else:
             generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            tensor = torch.randn(shape, generator=generator) / (3 * shape[1:].numel()) ** 0.5
+            tensor = torch.randn(tuple(shape), generator=generator) / (3 * math.prod(shape[1:])) ** 0.5
         return ir.tensor(tensor.half().numpy())
 
     return ir.LazyTensor(draw, ir.DataType.FLOAT16, ir.Shape(tuple(shape)), name=name)

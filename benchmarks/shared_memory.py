@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import codi_export
 from codi_export import bundle, machine
 from codi_export.runtime.session import Memory, Session
 
-ARMS: tuple[tuple[Memory, int], ...] = (("private", 1), ("private", 2), ("shared", 1), ("shared", 2))
+ARMS = ("private:1", "private:2", "shared:1", "shared:2")
 CALLS = 5
 PERIOD = 0.01  # seconds between two readings of PSS
 TASKS = ("sr", "canny", "depth", "edit", "inpaint")
@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--five", action="store_true", help="build and measure five tasks over `mini` at 2 steps")
+    parser.add_argument("--arms", nargs="+", default=ARMS, metavar="MEMORY:SESSIONS", help="all, if left out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--arm", nargs=2, help=argparse.SUPPRESS)  # a child: mode and number of sessions
@@ -45,7 +46,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         bundles = [*options.bundles, *([five(Path(folder))] if options.five else [])]
-        rows = [row for path in bundles for row in measure(path, options.rounds)]
+        rows = [row for path in bundles for row in measure(path, options.arms, options.rounds)]
     for row in rows:
         print(line(row))
     if options.output:
@@ -53,19 +54,20 @@ def main() -> None:
         options.output.write_text(json.dumps({**machine.conditions(), **settings, "rows": rows}, indent=1) + "\n")
 
 
-def measure(folder: Path, rounds: int) -> list[dict[str, Any]]:
+def measure(folder: Path, arms: Sequence[str], rounds: int) -> list[dict[str, Any]]:
     """Arms in turns; of each the median round by PSS while calls ran."""
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for _ in range(rounds):
-        for pair in ARMS:
-            command = [sys.executable, "-m", "benchmarks.shared_memory", str(folder), "--arm", *map(str, pair)]
+        for name in arms:
+            command = [sys.executable, "-m", "benchmarks.shared_memory", str(folder), "--arm", *name.split(":")]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found.setdefault(pair, []).append(json.loads(done.stdout))
+            found.setdefault(name, []).append(json.loads(done.stdout))
     rows = []
-    for (mode, sessions), results in found.items():
+    for name, results in found.items():
+        mode, sessions = name.split(":")
         results.sort(key=lambda one: one["pss_running_mb"])
         spread = [results[0]["pss_running_mb"], results[-1]["pss_running_mb"]]
-        rows.append({"bundle": folder.name, "memory": mode, "sessions": sessions, **results[len(results) // 2]})
+        rows.append({"bundle": folder.name, "memory": mode, "sessions": int(sessions), **results[len(results) // 2]})
         rows[-1] |= {"pss_running_mb_min_max": spread}
     for row in rows:
         one = next(r for r in rows if r["memory"] == row["memory"] and r["sessions"] == 1)

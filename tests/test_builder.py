@@ -1,5 +1,6 @@
 """A build from end to end, once, and what a failed one leaves behind."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def test_a_graph_that_differs_is_not_kept(traced: BuildSpec, tmp_path: Path, mon
     with pytest.raises(CodiError, match=r"x of step 1 is the first to, by 1\.0e-02") as raised:
         builder.build_specs([traced], tmp_path / "out")
     assert raised.value.code is ErrorCode.PARITY
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_leaves_nothing(traced: BuildSpec, tmp_path: Path) -> None:
+    """Here as a limit on a file's size, which the system tells in the same way."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CodiError, match="cannot write") as raised:
+            builder.build_specs([traced], tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.code is ErrorCode.WRITE_FAILED
     assert list(tmp_path.iterdir()) == []
 
 

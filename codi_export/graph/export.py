@@ -16,6 +16,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnx_ir.tensor_adapters import TorchTensor
 from torch import Tensor, nn
 
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes
 from codi_export.graph.cache import Cache
 from codi_export.model import structure
@@ -96,18 +97,23 @@ def _traced(name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tu
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is absent
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch itself
-        program = torch.onnx.export(
-            module,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            opset_version=OPSET,
-            dynamo=True,
-            optimize=False,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                opset_version=OPSET,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise _inexpressible(name, error) from error
     assert program is not None
     model = program.model
+    if model.opset_imports.get("") != OPSET:
+        raise _inexpressible(name, f"the exporter made opset {model.opset_imports.get('')}")
     model.graph.name = name
     for key, value in list(model.graph.initializers.items()):
         value.name = _shared(key)
@@ -131,6 +137,19 @@ def _name_after(modules: dict[ir.Value, str], graph: ir.Graph) -> None:
         for value in node.outputs:
             if value not in outputs and (module := modules.get(value)):
                 value.name = f"{module}/{value.name}"
+
+
+def _inexpressible(name: str, error: object) -> CodiError:
+    """The exporter's errors begin with advice; what failed is the last cause."""
+    cause = error
+    while isinstance(cause, BaseException) and (cause.__cause__ or cause.__context__):
+        cause = cause.__cause__ or cause.__context__
+    said = str(cause).strip().partition("\n")[0]
+    return CodiError(
+        ErrorCode.BAD_MODEL,
+        f"'{name}' cannot be written with the operators of ONNX opset {OPSET}: {said}",
+        "the model has a layer that the exporter does not know, or that needs a newer opset",
+    )
 
 
 def _shared(key: str) -> str:

@@ -1,9 +1,13 @@
 """A traced piece holds the module's weights under their own names, and nothing of the machine that traced it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import store
 from codi_export.graph.cache import Cache
 from codi_export.graph.export import OPSET, Exported, trace
@@ -83,3 +87,20 @@ def test_every_vae_class_traces(kind: tiny.VaeKind, tmp_path_factory: pytest.Tem
 
     model = trace("decode", Decode(), {"x": torch.zeros(1, 4, 4, 4)}, ("picture",), Cache(None))
     assert model.graph.outputs[0].shape == (1, 3, 16, 16)
+
+
+class Eigen(nn.Module):
+    """Has no ONNX operator in any opset."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigh(z).eigenvalues
+
+
+def test_an_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
+    """And the cache has no half of it."""
+    with pytest.raises(
+        CodiError, match=r"'odd' cannot be written with the operators of ONNX opset 18: .*eigh"
+    ) as raised:
+        trace("odd", Eigen(), {"z": torch.eye(3)}, ("x",), Cache(tmp_path))
+    assert raised.value.code is ErrorCode.BAD_MODEL
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,51 @@
+"""A graph in a process of its own gives what it gives here."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codi_export import apart
+from codi_export.backends.onnxruntime import open_graph
+from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.noise import normal
+from tests import fake_bundle
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    fake_bundle.write(tmp_path)
+    return tmp_path / "graphs/sr-2step.onnx"
+
+
+def test_outputs_come_back_in_order(graph: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Inputs need not be contiguous; more than ten, because files are sorted by name."""
+    image = np.full((1, 16, 16, 3), 100, np.uint8)
+    inputs = [{"image": image[:, ::-1], "noise": normal(seed, (1, 4, 16, 16))} for seed in range(12)]
+    with caplog.at_level(logging.INFO, "codi_export.apart"):
+        outputs = apart.run(graph, inputs)
+    for given, output in zip(inputs, outputs, strict=True):
+        np.testing.assert_array_equal(output["output"], open_graph(graph)(given)["output"])
+    assert "sr-2step.onnx: at most" in caplog.text
+
+
+def test_large_weights_stay_mapped(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def shared(path: Path, *_: object) -> object:
+        opened.append(path)
+        return open_graph(path)
+
+    backend = type("Backend", (), {"open": None, "open_shared": staticmethod(shared)})
+    monkeypatch.setattr(apart.registry, "get", lambda *_: backend)
+    monkeypatch.setattr(apart, "LARGE", 1)
+    apart.main(graph, tmp_path)
+    assert opened == [graph]
+
+
+def test_a_graph_that_cannot_be_opened(graph: Path) -> None:
+    graph.write_bytes(b"not a graph")
+    with pytest.raises(CodiError, match=r"sr-2step\.onnx cannot be run: .*onnxruntime cannot open") as raised:
+        apart.run(graph, [])
+    assert raised.value.code is ErrorCode.BACKEND
