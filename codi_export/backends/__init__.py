@@ -94,8 +94,8 @@ class Backend:
 
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
     threads, inputs, calls)`: node times of some calls. `open_shared`: as `open`, but weights stay where the file is
-    mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`: what
-    it computes in, if that is not what the graph says.
+    mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`:
+    what it computes in, if that is not what the graph says.
     """
 
     name: str
