@@ -50,6 +50,7 @@ class Options:
     threads: int
     seed: int
     output: Path | None
+    warmup: int = WARMUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def parser(about: str | None, against: Sequence[str] = ()) -> argparse.ArgumentP
     made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--against", default=",".join(against), help=f"arms beside ours, of {', '.join(against)}")
     made.add_argument("--rounds", type=int, default=30, help="each arm runs once a round")
+    made.add_argument("--warmup", type=int, default=WARMUP, help="rounds before them that are not kept")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="for every arm alike")
     made.add_argument("--seed", type=int, default=0, help="of the order and the inputs")
     made.add_argument("-o", "--output", type=Path, help=f"JSON; default {RESULTS.name}/<device>/<benchmark>.json")
@@ -94,7 +96,7 @@ def options(parsed: argparse.Namespace, known: Sequence[str] = ()) -> Options:
     against = tuple(name for name in parsed.against.split(",") if name)
     if wrong := [name for name in against if name not in known]:
         sys.exit(f"error: --against {','.join(wrong)}: expected {', '.join(known) or 'nothing'}")
-    return Options(against, parsed.rounds, parsed.threads, parsed.seed, parsed.output)
+    return Options(against, parsed.rounds, parsed.threads, parsed.seed, parsed.output, parsed.warmup)
 
 
 def interleave(
@@ -104,8 +106,9 @@ def interleave(
     clock: Callable[[], float] = time.perf_counter,
     synchronise: Callable[[], object] = lambda: None,
     pause: Callable[[], object] = lambda: time.sleep(PAUSE_S),
+    warmup: int = WARMUP,
 ) -> Samples:
-    """Milliseconds of every arm by round, the witness's last. `WARMUP` rounds before them are not kept; there is a
+    """Milliseconds of every arm by round, the witness's last. `warmup` rounds before them are not kept; there is a
     `pause` before each call."""
     timed = {arm.name: arm.call for arm in arms} | {WITNESS: arms[0].call}
     rng = random.Random(seed)
@@ -113,7 +116,7 @@ def interleave(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for number in range(-WARMUP, rounds):
+        for number in range(-warmup, rounds):
             order = list(timed)
             rng.shuffle(order)
             for name in order:
@@ -199,11 +202,12 @@ def run(
     samples: dict[str, Samples] = {}
     marks: list[str] = []
     for name, arms in groups.items():
-        samples[name] = interleave(arms, opts.rounds, opts.seed)
+        samples[name] = interleave(arms, opts.rounds, opts.seed, warmup=opts.warmup)
         marks += [f"{name}: {mark}" for mark in noise(samples[name], None, None)]
     if (busy := here["load_average"]) > 0.3 * (os.cpu_count() or 1):
         marks.append(f"other work kept {busy} of {os.cpu_count()} cores busy when it began")
-    all_settings = {"rounds": opts.rounds, "warmup": WARMUP, "pause_s": PAUSE_S, "seed": opts.seed, **(settings or {})}
+    settings_of_all = {"rounds": opts.rounds, "warmup": opts.warmup, "pause_s": PAUSE_S, "seed": opts.seed}
+    all_settings = {**settings_of_all, **(settings or {})}
     tables = {name: rows(times) for name, times in samples.items()}
     return Outcome(benchmark, here, all_settings, tables, samples, dict(not_run or {}), tuple(marks))
 

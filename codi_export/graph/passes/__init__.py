@@ -14,6 +14,7 @@ from onnx_ir.passes.common import (
 from codi_export.graph.passes.fold_constants import FoldConstants
 from codi_export.graph.passes.fold_time import FoldTime
 from codi_export.graph.passes.merge_casts import MergeCasts
+from codi_export.graph.passes.merge_upsampling import MergeUpsampling
 from codi_export.graph.passes.narrow_compute import NarrowCompute
 from codi_export.graph.passes.share_constants import ShareConstants
 from codi_export.graph.passes.store_half import StoreHalf
@@ -29,7 +30,7 @@ DEFAULT_PASSES: tuple[InPlacePass, ...] = (
 )
 
 # What is done to an unrolled graph besides, in which timesteps are constants.
-UNROLLED_PASSES: tuple[InPlacePass, ...] = (*DEFAULT_PASSES, FoldTime(), RemoveUnusedNodesPass())
+UNROLLED_PASSES: tuple[InPlacePass, ...] = (*DEFAULT_PASSES, FoldTime(), MergeUpsampling(), RemoveUnusedNodesPass())
 
 # What is done to a piece before it is unrolled, so that it computes in a precision.
 PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {

@@ -8,6 +8,7 @@ must be exchangeable. What is made of the prompt is left too: TensorRT finds its
 values are computed (kernels that are counted: 252, with constants 278).
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -55,10 +56,15 @@ def _is_end(value: ir.Value, known: dict[ir.Value, None]) -> bool:
 
 
 def _works(value: ir.Value) -> bool:
-    """Whether a weight was computed with, not only turned or cast."""
+    """Whether weights were computed with, not only turned or cast, to something smaller than they are."""
     nodes = list(_behind(value))
-    weights = any(source is not None and is_weight(str(source.name)) for node in nodes for source in node.inputs)
-    return weights and any(node.op_type not in LAYOUT for node in nodes)
+    sources = {source for node in nodes for source in node.inputs if source is not None}
+    weights = sum(_size(source) for source in sources if is_weight(str(source.name)))
+    return weights > _size(value) and any(node.op_type not in LAYOUT for node in nodes)
+
+
+def _size(value: ir.Value) -> int:
+    return math.prod(value.shape.numpy()) if value.shape is not None else 0
 
 
 def _behind(value: ir.Value) -> Iterator[ir.Node]:
