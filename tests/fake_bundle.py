@@ -40,15 +40,17 @@ def write(
     size: int = 16,
     scale: int = 4,
     extras: Collection[str] = (),
+    blurs: int = 0,
 ) -> Manifest:
     """Write a finished bundle whose graphs take pictures of `size` x `size`; returns its manifest. Graphs that take
-    `extras` have no golden."""
+    `extras` have no golden, and neither have those that end with `blurs` convolutions, which look at neighbours; their
+    weights are sums of powers of two and their grain is whole, so that floating point is exact."""
     for name in ("graphs", "golden"):
         (folder / name).mkdir(parents=True)
-    graphs = tuple(_graph(task, n, batch, size, scale, extras) for task in tasks for n in steps)
+    graphs = tuple(_graph(task, n, batch, size, scale, extras or blurs) for task in tasks for n in steps)
     (folder / "graphs/fake.safetensors").write_bytes(save({"weight": np.array([WEIGHT], np.float32)}))
     for graph in graphs:
-        _write_graph(folder, graph)
+        _write_graph(folder, graph, blurs)
         if graph.golden:
             _write_golden(folder, graph)
     paths = [path for graph in graphs for path in (graph.path, graph.golden) if path]
@@ -63,7 +65,7 @@ def write(
     return manifest
 
 
-def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collection[str]) -> Graph:
+def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collection[str] | int) -> Graph:
     out, latent = size * scale, size * scale // FACTOR
     name = f"{task}-{n}step"
     more = {
@@ -81,7 +83,7 @@ def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collect
         inputs=(
             TensorSpec("image", "uint8", (batch, size, size, 3)),
             TensorSpec("noise", "float32", (batch, CHANNELS, latent, latent)),
-            *(more[name] for name in more if name in extras),
+            *(more[name] for name in more if not isinstance(extras, int) and name in extras),
         ),
         outputs=(TensorSpec("output", "uint8", (batch, out, out, 3)),),
         scale=scale,
@@ -100,7 +102,7 @@ def _write_golden(folder: Path, graph: Graph) -> None:
     save_file({"image": image, "noise": noise, "output": output}, folder / graph.golden)
 
 
-def _write_graph(folder: Path, graph: Graph) -> None:
+def _write_graph(folder: Path, graph: Graph, blurs: int = 0) -> None:
     (b, size, _, _), (_, c, latent, _) = (tuple(int(n) for n in spec.shape) for spec in graph.inputs[:2])
     out, extras = size * graph.scale, {spec.name for spec in graph.inputs} & EXTRAS
     nodes = [
@@ -108,10 +110,12 @@ def _write_graph(folder: Path, graph: Graph) -> None:
         *_extra_nodes(extras),
         *_repeat("tinted", "large", (b, size, size, 3), graph.scale),
         helper.make_node("Gather", ["noise", "first"], ["channel"], axis=1),
-        helper.make_node("Mul", ["channel", "strength"], ["grain"]),
+        helper.make_node("Mul", ["channel", "strength"], ["real"]),
+        helper.make_node("Round" if blurs else "Identity", ["real"], ["grain"]),
         *_repeat("grain", "grains", (b, latent, latent, 1), FACTOR),
         helper.make_node("Add", ["large", "grains"], ["sum"]),
-        helper.make_node("Clip", ["sum", "low", "high"], ["clipped"]),
+        *_blurred(blurs),
+        helper.make_node("Clip", ["blurred", "low", "high"], ["clipped"]),
         helper.make_node("Round", ["clipped"], ["rounded"]),
         helper.make_node("Cast", ["rounded"], ["output"], to=TensorProto.UINT8),
     ]
@@ -154,6 +158,17 @@ def _extra_nodes(extras: set[str]) -> list[onnx.NodeProto]:
     nodes += [helper.make_node("Identity", [tinted], ["tinted"])]
     factors = ["weight", "adapter_scale" if "adapter_scale" in extras else "one"]
     return [*nodes, helper.make_node("Mul", factors, ["strength"])]
+
+
+def _blurred(times: int) -> list[onnx.NodeProto]:
+    """`sum` to `blurred`, [B, H, W, 3]: [1 2 1] / 4 along both axes, zeros beyond the edge."""
+    kernel = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32)[None, None].repeat(3, axis=0) / 16
+    nodes = [helper.make_node("Constant", [], ["kernel"], value=numpy_helper.from_array(kernel))]
+    nodes += [helper.make_node("Transpose", ["sum"], ["blur0"], perm=[0, 3, 1, 2])]
+    for i in range(times):
+        names = [f"blur{i}", "kernel"], [f"blur{i + 1}"]
+        nodes += [helper.make_node("Conv", *names, group=3, pads=[1, 1, 1, 1])]
+    return [*nodes, helper.make_node("Transpose", [f"blur{times}"], ["blurred"], perm=[0, 2, 3, 1])]
 
 
 def _repeat(source: str, target: str, shape: tuple[int, ...], times: int) -> list[onnx.NodeProto]:

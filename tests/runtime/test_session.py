@@ -60,6 +60,22 @@ def test_any_size_equals_the_picture_that_was_never_cut(session: Session, height
     np.testing.assert_array_equal(session(image, seed=seed), whole(image, session.graph.scale, seed))
 
 
+@pytest.mark.parametrize(
+    ("side", "tile", "scale", "blurs"), [(40, 16, 4, 4), (92, 64, 1, 4), (70, 32, 4, 8), (62, 20, 2, 2)]
+)
+def test_a_graph_that_looks_at_neighbours_shows_no_seams(
+    tmp_path: Path, side: int, tile: int, scale: int, blurs: int
+) -> None:
+    """What a tile's edge cannot know lies in the margin that does not count: cut or whole, the picture is the same."""
+    fake_bundle.write(tmp_path / "whole", size=side, scale=scale, blurs=blurs)
+    fake_bundle.write(tmp_path / "tiles", size=tile, scale=scale, blurs=blurs)
+    image = picture(side, side)
+    seen: list[int] = []
+    tiled = load(tmp_path / "tiles")(image, seed=4, progress=lambda done, total: seen.append(total))
+    assert seen[-1] > 1
+    np.testing.assert_array_equal(tiled, load(tmp_path / "whole")(image, seed=4, tile="off"))
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(session: Session) -> None:
     image = picture(20, 30)
     np.testing.assert_array_equal(session(image, seed=5), session(image, seed=5))
