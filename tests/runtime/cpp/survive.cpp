@@ -8,6 +8,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -137,6 +138,23 @@ void frames(const std::string& bundle, int number) {
             }
 }
 
+// A picture of `width` x 2/3 `width` pixels: prints the peak of resident memory before and after, and both pictures' own, in KiB.
+void photo(const std::string& bundle, int width) {
+    codi::Session session(bundle);
+    const int height = width * 2 / 3, scale = session.info().scale;
+    Pixels from = picture(width, height, 6), to(from.size() * scale * scale, 1);
+    Pixels tile = picture(session.info().tile_width, session.info().tile_height, 7);
+    enlarged(session, tile, session.info().tile_width, session.info().tile_height, 0);  // what the runtime takes for itself
+    const auto peak = [] {
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        return usage.ru_maxrss;
+    };
+    const long before = peak();
+    session.run({from.data(), width, height, 0, CODI_RGB}, {to.data(), width * scale, height * scale, 0, CODI_RGB});
+    std::printf("%ld %ld %zu\n", before, peak(), (from.size() + to.size()) / 1024);
+}
+
 // What must be refused, each with its status and a word of its message.
 void misuse(const std::string& bundle, int) {
     codi::Session session(bundle);
@@ -220,7 +238,7 @@ void misuse(const std::string& bundle, int) {
 
 int main(int argc, char** argv) {
     const std::map<std::string, std::function<void(const std::string&, int)>> commands = {
-        {"calls", calls}, {"reload", reload}, {"threads", threads}, {"cancel", cancel}, {"frames", frames}, {"misuse", misuse}};
+        {"calls", calls}, {"reload", reload}, {"threads", threads}, {"cancel", cancel}, {"frames", frames}, {"photo", photo}, {"misuse", misuse}};
     const auto command = commands.find(argc == 4 ? argv[1] : "");
     if (command == commands.end()) return std::cerr << "usage: survive COMMAND BUNDLE NUMBER\n", 2;
     try {

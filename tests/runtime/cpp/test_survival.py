@@ -53,6 +53,13 @@ def test_what_is_wrong_is_refused_and_the_session_goes_on(release: Path, stub: P
     run(release / "survive", "misuse", stub, "0")
 
 
+def test_a_24_megapixel_photo_takes_its_pictures_and_a_row_of_tiles(release: Path, stub: Path) -> None:
+    before, after, pictures = map(int, run(release / "survive", "photo", stub, "1500").stdout.split())
+    assert pictures > 70_000  # KiB: 1500 x 1000 in, 6000 x 4000 out, there before the call
+    row = 64 * 6000 * 3 * 4 / 1024
+    assert after - before < row + 2000
+
+
 def test_no_allocation_of_ours_after_the_first_frames(release: Path, stub: Path, tmp_path: Path) -> None:
     fake_bundle.write(tmp_path / "batch", batch=2)
     for bundle in (stub, tmp_path / "batch"):
