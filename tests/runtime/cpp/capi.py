@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 STATUS = (
     *("ok", "bad-argument", "unknown-name", "missing-file", "missing-library", "bad-bundle", "hash-mismatch"),
-    *("newer-schema", "backend", "out-of-memory", "cancelled", "bug"),
+    *("newer-schema", "no-engine", "backend", "out-of-memory", "cancelled", "bug"),
 )
 FORMATS = {"RGB": 0, "BGR": 1, "RGBA": 2, "BGRA": 3, "GRAY": 4, "NV12": 5}
 FIXES = {"none": 0, "wavelet": 1, "adain": 2}

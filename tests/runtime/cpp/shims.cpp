@@ -2,6 +2,8 @@
 #include <noise/noise.h>
 
 #include "color.h"
+#include "engines.h"
+#include "failure.h"
 #include "resize.h"
 #include "sha256.h"
 #include "tiling.h"
@@ -72,6 +74,17 @@ SHIM void shim_adain(int height, int width, int photo_height, int photo_width, c
     for (int y = 0; y < photo_height; ++y) style.add(photo + y * photo_width * 3, photo_width);
     const Levels levels(content, style);
     for (int y = 0; y < height; ++y) levels.apply(picture + y * width * 3, width);
+}
+
+// Writes the engine's path, or what is wrong; answers a codi_status.
+SHIM int shim_engine(const char* folder, const char* version, int sm, char* text, size_t size) {
+    try {
+        snprintf(text, size, "%s", find_engine(folder, read_manifest(folder).graphs.at(0), version, sm).c_str());
+        return CODI_OK;
+    } catch (const Failure& failure) {
+        snprintf(text, size, "%s", failure.text.c_str());
+        return failure.code;
+    }
 }
 
 SHIM void shim_sha256(const uint8_t* data, size_t bytes, size_t piece, char* hex) {

@@ -51,6 +51,12 @@ class Shims:
         getattr(self._library, f"shim_{kind}")(*to.shape[:2], *photo.shape[:2], _at(photo), _at(to))
         return to
 
+    def engine(self, bundle: Path, version: str, sm: int) -> tuple[int, str]:
+        """(codi_status, the engine's path or what is wrong)."""
+        text = ctypes.create_string_buffer(1000)
+        folder, size = str(bundle).encode(), c_size_t(len(text))
+        return self._library.shim_engine(folder, version.encode(), sm, text, size), text.value.decode()
+
     def sha256(self, data: bytes, piece: int) -> str:
         text = ctypes.create_string_buffer(64)
         self._library.shim_sha256(data, c_size_t(len(data)), c_size_t(piece), text)

@@ -35,6 +35,7 @@ typedef enum {
     CODI_BAD_BUNDLE,      /* damaged, unfinished, or not a bundle */
     CODI_HASH_MISMATCH,   /* a file is not the one that was built */
     CODI_NEWER_SCHEMA,    /* made by a later codi-export */
+    CODI_NO_ENGINE,       /* the bundle has no TensorRT engine for this device: codi-export finalize makes one */
     CODI_BACKEND,         /* the inference runtime failed */
     CODI_OUT_OF_MEMORY,
     CODI_CANCELLED,       /* codi_cancel, or the progress callback, stopped it */

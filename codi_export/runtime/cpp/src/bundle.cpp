@@ -17,15 +17,6 @@ const char* const REBUILD = "build the bundle again";
 const std::set<std::string> INPUTS = {"image", "mask", "noise", "prompt_embeds", "adapter_scale"};
 const std::set<std::string> PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"};
 
-std::string sha256(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::vector<char> block(1 << 20);
-    Sha256 digest;
-    while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0)
-        digest.update(block.data(), static_cast<size_t>(file.gcount()));
-    return digest.hex();
-}
-
 std::string layout(const fs::path& path) {
     const std::string header = read_header(path);
     Sha256 digest;
@@ -64,6 +55,15 @@ void check_paths(const fs::path& folder, const Manifest& manifest) {
 }
 
 }  // namespace
+
+std::string sha256(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::vector<char> block(1 << 20);
+    Sha256 digest;
+    while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0)
+        digest.update(block.data(), static_cast<size_t>(file.gcount()));
+    return digest.hex();
+}
 
 size_t TensorSpec::elements() const {
     size_t n = 1;

@@ -48,6 +48,8 @@ void check_files(const std::filesystem::path& folder, const Manifest& manifest, 
 // `folder/relative`, for paths that somebody else wrote: a Failure (bad-bundle) if it leaves the folder.
 std::filesystem::path inside(const std::filesystem::path& folder, const std::string& relative);
 
+std::string sha256(const std::filesystem::path& file);
+
 // The graph that these choices name: `task` may be empty, `steps` 0. Throws Failure (unknown-name, bad-argument).
 const Graph& select(const Manifest& manifest, const std::string& task, int steps);
 

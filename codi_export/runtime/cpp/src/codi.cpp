@@ -23,7 +23,7 @@ thread_local std::string last_error;
 
 const char* name(codi_status status) {
     static const char* const names[] = {"ok",         "bad-argument",  "unknown-name", "missing-file", "missing-library", "bad-bundle",
-                                        "hash-mismatch", "newer-schema", "backend",      "out-of-memory", "cancelled",       "bug"};
+                                        "hash-mismatch", "newer-schema", "no-engine", "backend",      "out-of-memory", "cancelled",       "bug"};
     return names[status];
 }
 

@@ -3,6 +3,7 @@
 
 #include "bundle.h"
 #include "describe.h"
+#include "engines.h"
 #include "failure.h"
 #include "safetensors.h"
 
@@ -120,6 +121,20 @@ Manifest parse_manifest(std::string_view bytes, const std::string& name) {
         fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
     } catch (const std::invalid_argument& error) {
         fail(CODI_BAD_BUNDLE, name + " is not a manifest: " + error.what(), REBUILD);
+    }
+}
+
+Engine parse_engine(std::string_view bytes, const std::string& name) {
+    try {
+        const Json json = Json::parse(bytes);
+        Engine engine{text(json, "graph"), text(json, "backend"), text(json, "version"), text(json, "golden"), text(json, "path"), text(json, "sha256"),
+                      static_cast<int>(whole(json, "sm", 0, 9999)), static_cast<uint64_t>(whole(json, "bytes", 0, INT64_MAX)), {}};
+        for (const auto& [path, hash] : json.at("sources").items()) engine.sources[path] = hash.get<std::string>();
+        return engine;
+    } catch (const Json::exception& error) {
+        fail(CODI_BAD_BUNDLE, name + " does not describe an engine: " + error.what(), "delete it and finalize");
+    } catch (const std::invalid_argument& error) {
+        fail(CODI_BAD_BUNDLE, name + " does not describe an engine: " + error.what(), "delete it and finalize");
     }
 }
 
