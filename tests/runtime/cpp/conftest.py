@@ -62,7 +62,7 @@ def built(variant: str) -> Path:
     return folder
 
 
-def _require(*tools: str) -> None:
+def require(*tools: str) -> None:
     missing = [tool for tool in ("cmake", "ninja", "c++", *tools) if not shutil.which(tool)]
     if missing or not HEADERS.is_dir():
         pytest.skip(f"needs {', '.join(missing) or 'make .venv/.onnxruntime-headers'}")
@@ -73,7 +73,7 @@ def build() -> Callable[..., Path]:
     """`build("release")`: its folder. Skips where a tool that it takes is missing."""
 
     def folder(variant: str, *tools: str) -> Path:
-        _require(*tools)
+        require(*tools)
         return built(variant)
 
     return folder

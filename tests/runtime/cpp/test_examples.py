@@ -1,6 +1,7 @@
 """The header is C, the examples run on `mini`, and an application elsewhere finds the installed library."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,21 +63,43 @@ def test_a_stream_of_frames_allocates_nothing_of_ours(release: Path, mini: Path,
     assert all(np.array_equal(frame, large[0]) for frame in large), "one seed keeps the picture still"
 
 
-def test_an_application_outside_finds_the_installed_library(release: Path, stub: Path, tmp_path: Path) -> None:
-    run("cmake", "--install", release / "codi", "--prefix", tmp_path / "prefix")
-    consumer = CPP / "examples/consumer"
-    run("cmake", "-S", consumer, "-B", tmp_path / "app", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
-    run("cmake", "--build", tmp_path / "app")
-    described = json.loads(run(tmp_path / "app/app", stub).stdout)
-    assert described["graph"] == "sr-2step"
+@pytest.fixture(scope="module")
+def prefix(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prefix")
+    run("cmake", "--install", release / "codi", "--prefix", folder)
+    return folder
 
 
-def test_pkg_config_finds_it_too(release: Path, tmp_path: Path) -> None:
-    run("cmake", "--install", release / "codi", "--prefix", tmp_path / "prefix")
-    folder = next((tmp_path / "prefix").rglob("codi.pc")).parent
+def application(source: Path, prefix: Path, build: Path) -> Path:
+    run("cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", build)
+    return build / "app"
+
+
+def test_an_application_outside_finds_the_installed_library(prefix: Path, stub: Path, tmp_path: Path) -> None:
+    program = application(CPP / "examples/consumer", prefix, tmp_path / "app")
+    assert json.loads(run(program, stub).stdout)["graph"] == "sr-2step"
+
+
+def test_what_the_readme_shows_is_a_project(prefix: Path, stub: Path, tmp_path: Path) -> None:
+    text = (CPP / "README.md").read_text()
+    (cmake,), (cpp,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("cmake", "cpp"))
+    assert len(cmake.splitlines()) <= 10
+    assert len(cpp.splitlines()) <= 15
+    (tmp_path / "CMakeLists.txt").write_text(cmake)
+    (tmp_path / "main.cpp").write_text(cpp)
+    program = application(tmp_path, prefix, tmp_path / "build")
+    done = subprocess.run(
+        [program], cwd=stub.parent, env={"CODI_ONNXRUNTIME": str(onnxruntime_folder())}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_pkg_config_finds_it_too(prefix: Path, tmp_path: Path) -> None:
+    folder = next(prefix.rglob("codi.pc")).parent
     flags = run("pkg-config", "--cflags", "--libs", "codi", PKG_CONFIG_PATH=str(folder)).stdout.split()
     run("cc", "-o", tmp_path / "header", Path(__file__).parent / "header.c", *flags)
-    run(tmp_path / "header", LD_LIBRARY_PATH=str(next((tmp_path / "prefix").rglob("libcodi.so")).parent))
+    run(tmp_path / "header", LD_LIBRARY_PATH=str(next(prefix.rglob("libcodi.so")).parent))
 
 
 def test_it_cross_compiles_for_jetson(build: Callable[..., Path]) -> None:

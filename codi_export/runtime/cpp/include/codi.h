@@ -7,8 +7,8 @@
              and what to do. A call that failed leaves the session as it was; its output is undefined.
    Memory    The caller owns every buffer that it passes, and no call keeps one. What a session needs to run it keeps,
              so a second frame of the same size allocates nothing here (the inference runtime may). Strings that are
-             returned belong to the library. Structs begin with their size, set by their init function, so that later
-             versions can add fields; NULL in place of options means the defaults.
+             returned belong to the library. Options and info begin with their size, set by their init function, so that
+             later versions can add fields; NULL in place of options means the defaults.
    Example   #include <codi.h>
              codi_session *session;
              if (codi_load("sr-2step", NULL, &session)) { puts(codi_last_error()); return 1; }
