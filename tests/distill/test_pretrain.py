@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codi_export.model import backbone
+from codi_export.model import backbone, text
 from distill.autoencoder import AutoencoderConfig, new_autoencoder
 from distill.config import DataConfig
 from distill.pretrain import BackboneConfig, BackboneJob
@@ -31,7 +31,7 @@ def test_a_job_trains_samples_and_saves_a_backbone_that_loads(pack: Path, tmp_pa
     assert (loaded.latent_factor, loaded.latent_channels, loaded.prediction_type) == (4, 8, "v_prediction")
     assert str(tmp_path) not in (tmp_path / "toy" / "vae" / "config.json").read_text()
     assert loaded.alphas[-1] == 0 and loaded.sigmas[-1] == 1  # zero terminal SNR
-    assert backbone.embed(tmp_path / "toy", ["", "a scene 1"]).shape == (2, 8, 16)
+    assert text.embed(tmp_path / "toy", ["", "a scene 1"]).words.shape == (2, 8, 16)
 
 
 def test_captions_are_dropped_as_often_as_configured(pack: Path, tmp_path: Path) -> None:
