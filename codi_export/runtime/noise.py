@@ -48,7 +48,7 @@ def normal(
         raise CodiError(ErrorCode.BAD_OPTION, f"seed {seed}: expected 0 to 2^64 - 1", "")
     starts = (image_index, 0, *origin)
     axes = [np.arange(start, start + size).astype(np.uint64) & _WORD for start, size in zip(starts, shape, strict=True)]
-    b, c, y, x = np.meshgrid(*axes, indexing="ij")
+    b, c, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
     word = philox((x, y, c, b), (seed & 0xFFFFFFFF, seed >> 32))[0]
     return inverse_normal((word.astype(np.float64) + 0.5) * 2.0**-32).astype(np.float32)
 
@@ -72,11 +72,13 @@ def philox(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> 
 def inverse_normal(u: Doubles) -> Doubles:
     """The standard normal quantile of u, 2^-33 <= u <= 1 - 2^-33, to about 1e-15 of its value."""
     q = u - 0.5
-    r = np.maximum(0.180625 - q * q, 0.0)  # below 0 the other branch is taken
-    centre = q * _polynomial(_A, r) / _polynomial(_B, r)
-    t = np.sqrt(-_ln(np.minimum(u, 1.0 - u))) - 1.6
-    tail = _polynomial(_C, t) / _polynomial(_D, t)
-    return np.where(np.abs(q) <= 0.425, centre, np.where(q < 0, -tail, tail))
+    r = np.maximum(0.180625 - q * q, 0.0)  # below 0 the tail is taken
+    quantile = q * _polynomial(_A, r) / _polynomial(_B, r)
+    outer = np.abs(q) > 0.425
+    v = u[outer]
+    t = np.sqrt(-_ln(np.minimum(v, 1.0 - v))) - 1.6
+    quantile[outer] = np.copysign(_polynomial(_C, t) / _polynomial(_D, t), q[outer])
+    return quantile
 
 
 def _ln(v: Doubles) -> Doubles:
@@ -92,5 +94,6 @@ def _polynomial(coefficients: tuple[float, ...], v: Doubles) -> Doubles:
     """Horner's rule, in this order on every machine."""
     total = np.full_like(v, coefficients[0])
     for coefficient in coefficients[1:]:
-        total = total * v + coefficient
+        total *= v
+        total += coefficient
     return total

@@ -119,14 +119,16 @@ class Session:
         (height, width), scale, align = image.shape[:2], self.graph.scale, self._align()
         rows, columns = (tiling.plan(*sizes, align, scale) for sizes in ((height, tile_h), (width, tile_w)))
         padded = tiling.pad(image, tile_h, tile_w, align)
-        canvas = tiling.Canvas(rows, columns, height * scale, width * scale)
         tiles = list(itertools.product(enumerate(rows.starts), enumerate(columns.starts)))
+        if len(tiles) == 1:
+            outputs = self._run_tiles(padded, [(0, 0)], fixed, seed)
+            progress(1, 1)
+            return outputs[0, : height * scale, : width * scale]
+        canvas = tiling.Canvas(rows, columns, height * scale, width * scale)
         for start in range(0, len(tiles), batch):
             some = tiles[start : start + batch]
             outputs = self._run_tiles(padded, [(y, x) for (_, y), (_, x) in some], fixed, seed)
             progress(start + len(some), len(tiles))
-            if len(tiles) == 1:
-                return outputs[0, : height * scale, : width * scale]
             for ((row, _), (column, _)), output in zip(some, outputs, strict=True):
                 canvas.add(row, column, output)
         return canvas.pixels()

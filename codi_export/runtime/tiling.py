@@ -35,8 +35,9 @@ def pad(image: Pixels, height: int, width: int, align: int = 1) -> Pixels:
     for axis, least in ((0, height), (1, width)):
         size = image.shape[axis]
         extra = _padded(size, least, align) - size
-        widths = [(0, extra if a == axis else 0) for a in range(3)]
-        image = np.pad(image, widths, mode="reflect" if extra < size else "edge")
+        if extra:
+            widths = [(0, extra if a == axis else 0) for a in range(3)]
+            image = np.pad(image, widths, mode="reflect" if extra < size else "edge")
     return image
 
 
