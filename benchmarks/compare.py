@@ -22,6 +22,7 @@ from typing import Any
 
 from codi_export import latency, machine
 from codi_export.profile import statistics
+from codi_export.profile.marks import CROWDED
 from codi_export.profile.statistics import Comparison
 
 RESULTS = Path(__file__).parent / "results"
@@ -150,8 +151,8 @@ def paired(baseline: Sequence[float], times: Sequence[float]) -> Comparison:
     return statistics.compare([baseline], [times])
 
 
-def noise(samples: Samples, others: float | None, cores: int | None) -> list[str]:
-    """What makes the machine doubtful, a sentence each: the witness, other work, outliers."""
+def noise(samples: Samples) -> list[str]:
+    """What makes the machine doubtful, a sentence each: the witness, outliers."""
     first = next(iter(samples))
     found, times = paired(samples[first], samples[WITNESS]), latency.summarise(samples[first])
     said = []
@@ -163,13 +164,12 @@ def noise(samples: Samples, others: float | None, cores: int | None) -> list[str
         said.append(f"the baseline is known to no better than [{found.low - 1:+.1%}, {found.high - 1:+.1%}] of itself")
     if times.n > 4 and times.p95 > 1.5 * times.p50:
         said.append(f"the baseline's p95 is {times.p95 / times.p50:.1f} times its p50")
-    if others is not None and cores and others > 0.3 * cores:
-        said.append(f"other work kept {others:.1f} of {cores} cores busy when it began")
     return said
 
 
 def environment(threads: int) -> dict[str, Any]:
-    """All that one must know to repeat it: machine, versions, commit, threads, variables, load when it began."""
+    """All that one must know to repeat it: machine, versions, commit, threads, variables, other work as it begins."""
+    others = machine.others_at_work()
     variables = {
         name: value for name, value in sorted(os.environ.items()) if name.startswith(("OMP_", "MKL_", "OPENBLAS_"))
     }
@@ -178,7 +178,7 @@ def environment(threads: int) -> dict[str, Any]:
         "commit": commit(),
         "threads": threads,
         "variables": variables,
-        "load_average": round(os.getloadavg()[0], 2),
+        "others_at_work": None if others is None else round(others, 2),
     }
 
 
@@ -203,9 +203,10 @@ def run(
     marks: list[str] = []
     for name, arms in groups.items():
         samples[name] = interleave(arms, opts.rounds, opts.seed, warmup=opts.warmup)
-        marks += [f"{name}: {mark}" for mark in noise(samples[name], None, None)]
-    if (busy := here["load_average"]) > 0.3 * (os.cpu_count() or 1):
-        marks.append(f"other work kept {busy} of {os.cpu_count()} cores busy when it began")
+        marks += [f"{name}: {mark}" for mark in noise(samples[name])]
+    busy, cores = here["others_at_work"], here["cores"]
+    if busy is not None and busy > CROWDED * cores:
+        marks.append(f"other work kept {busy} of {cores} cores busy when it began")
     settings_of_all = {"rounds": opts.rounds, "warmup": opts.warmup, "pause_s": PAUSE_S, "seed": opts.seed}
     all_settings = {**settings_of_all, **(settings or {})}
     tables = {name: rows(times) for name, times in samples.items()}

@@ -3,6 +3,8 @@
 import datetime
 import os
 import platform
+import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,25 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def others_at_work(
+    seconds: float = 0.5, stat: Path = Path("/proc/stat"), pause: Callable[[float], object] = time.sleep
+) -> float | None:
+    """How many cores other processes keep busy, over the next `seconds`; None on systems that do not tell."""
+    if not stat.is_file():
+        return None
+    before, began = _busy(stat) - time.process_time(), time.monotonic()
+    pause(seconds)
+    after, ended = _busy(stat) - time.process_time(), time.monotonic()
+    return max(0.0, after - before) / max(ended - began, seconds)
+
+
+def _busy(stat: Path) -> float:
+    """Core seconds since the machine started that were neither idle nor waiting for a disk."""
+    _, user, nice, system, _, _, *rest = stat.read_text().split("\n", 1)[0].split()
+    irq, softirq, steal = (int(value) for value in rest[:3])
+    return (int(user) + int(nice) + int(system) + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def version(package: str) -> str | None:

@@ -60,7 +60,7 @@ class CodiJob:
         self.embed = remembering(self.text.embed)
         self.tables = Tables(*tables(self.backbone.alphas, self.backbone.sigmas))
         self.module = adapted.new(config, self.backbone, task.condition_channels).train()
-        if config.reads and not config.start:
+        if self.module.net is not None and config.reads and not config.start:
             trunk.centre(self.module.net, self.prompt(self._some_captions()))
         stages.require_teacher(method.objective, method.teacher, config.mode == "backbone")
         self.teacher = stages.teacher(method.teacher, self.backbone, self.facts())

@@ -1,7 +1,6 @@
 """Profile one graph of a bundle on this machine: from a folder to a `Result`."""
 
 import datetime
-import os
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from codi_export import bundle as bundles
-from codi_export import costs, registry
+from codi_export import costs, machine, registry
 from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import summarise
@@ -96,7 +95,7 @@ def profile_bundle(
     _require_possible(graph, settings)
     inputs = graph_inputs(folder, graph)
     sensors = find_sensors(choice) if sensors is None else sensors
-    load_before = _others_at_work()
+    load_before = machine.others_at_work()
     watch = Watch(sensors, clock.now, clock.now())
     device = describe(sensors, watch.look())
 
@@ -194,14 +193,6 @@ def _quality(folder: Path, manifest: Manifest, graph: Graph, session: Session) -
         if error.code is not ErrorCode.PARITY:
             raise
         return Quality(graph.parity, False, error.message)
-
-
-def _others_at_work() -> float | None:
-    """Cores that were busy in the last minute."""
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return None
 
 
 def _result(

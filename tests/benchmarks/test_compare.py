@@ -68,17 +68,22 @@ def test_rows_are_ratios_to_the_first() -> None:
 
 def test_a_quiet_machine_is_not_called_noisy() -> None:
     machine = Machine()
-    assert noise(interleave([machine.arm("a", 10)], 20, clock=machine.clock), 0.1, 2) == []
+    assert noise(interleave([machine.arm("a", 10)], 20, clock=machine.clock)) == []
 
 
 def test_noise_is_said() -> None:
     even = [10.0, 12.0] * 10
-    assert "differs from itself" in noise({"a": [10.0] * 20, WITNESS: [11.0] * 20}, None, None)[0]
-    assert "no better than" in noise({"a": even, WITNESS: even[:5] + even[6:] + [10.0]}, None, None)[0]
-    assert "p95" in noise({"a": [10.0] * 18 + [30.0] * 2, WITNESS: [10.0] * 18 + [30.0] * 2}, None, None)[0]
-    assert noise({"a": [10.0] * 9, WITNESS: [10.0] * 9}, 1.5, 2) == [
-        "other work kept 1.5 of 2 cores busy when it began"
-    ]
+    assert "differs from itself" in noise({"a": [10.0] * 20, WITNESS: [11.0] * 20})[0]
+    assert "no better than" in noise({"a": even, WITNESS: even[:5] + even[6:] + [10.0]})[0]
+    assert "p95" in noise({"a": [10.0] * 18 + [30.0] * 2, WITNESS: [10.0] * 18 + [30.0] * 2})[0]
+
+
+def test_other_work_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opts = options(parser("about").parse_args(["--rounds", "2", "-o", str(tmp_path / "x.json")]))
+    for busy, said in ((0.1, False), (1000.0, True), (None, False)):
+        monkeypatch.setattr(compare.machine, "others_at_work", lambda busy=busy: busy)
+        marks = compare.run("x", {"": [Machine().arm("ours", 1)]}, opts).marks
+        assert any("when it began" in mark for mark in marks) == said
 
 
 def test_garbage_is_collected_between_rounds_only() -> None:
@@ -99,7 +104,7 @@ def test_what_is_saved_has_all_that_repeating_takes(tmp_path: Path, capsys: pyte
     outcome = compare.run("x", {"2 steps": [machine.arm("ours", 1)]}, opts, {"size": 64}, {"torch": "absent"})
     compare.finish(outcome, opts)
     value = json.loads((tmp_path / "x.json").read_text())
-    assert {"processor", "cores", "python", "packages", "commit", "threads", "date", "load_average"} <= set(
+    assert {"processor", "cores", "python", "packages", "commit", "threads", "date", "others_at_work"} <= set(
         value["environment"]
     )
     assert value["settings"] == {"rounds": 4, "warmup": WARMUP, "pause_s": PAUSE_S, "seed": 0, "size": 64}

@@ -74,9 +74,10 @@ def test_finetune_first(new: Any, tmp_path: Path, objective: str) -> None:
     assert facts.timesteps["4"] == (999, 749, 499, 249), "the usual list lies beside this grid"
 
 
-def test_distil_first(new: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reads", [False, True])
+def test_distil_first(new: Any, tmp_path: Path, reads: bool) -> None:
     """Stage 1 leaves a backbone with its own U-Net, stage 2 adapts it and leaves it as it is."""
-    first = new(method={"objective": "gd"}, mode="backbone")
+    first = new(method={"objective": "gd"}, mode="backbone", reads=reads)
     assert first.module.net is None and first.teacher.adapter is None
     _learns(first)
     assert all(p.grad is None for p in first.backbone.unet.parameters())
@@ -85,7 +86,7 @@ def test_distil_first(new: Any, tmp_path: Path) -> None:
     assert first.validate(first.module, tmp_path / "grid.png")["psnr_bicubic"] > 0
     first.save(first.module, tmp_path / "distilled")
 
-    second = new(model=tmp_path / "distilled", method={"objective": "denoise"})
+    second = new(model=tmp_path / "distilled", method={"objective": "denoise"}, reads=reads)
     _same(second.backbone.unet, first.module.unet)
     _learns(second)
     assert all(p.grad is None for p in second.backbone.unet.parameters())
