@@ -1,14 +1,15 @@
 """Engines of `mini`, built ahead of time without a GPU: every task, number of steps, precision and kind of GPU.
 
-Goes on where it was stopped. Tasks that `mini` has no adapter for get a random one of the same shape: this is about
-size, kernels and time to build, not about pictures.
+    python -m benchmarks.engines -o benchmarks/results/cpu/engines.json
 
-Example: python benchmarks/engines.py --task sr --work build/engines -o engines.json
+Goes on where it was stopped: bundles and engines are kept, and the result is written after each engine. Tasks that
+`mini` has no adapter for are left out unless they are named; then they get a random one of the same shape, for this is
+about size, kernels and time to build, not about pictures.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,14 @@ def build(task: str, precision: PrecisionChoice, work: Path) -> Path:
     return folder
 
 
+def trained() -> list[str]:
+    """The tasks that the embedded model has an adapter for."""
+    return [task for task in registry.names("tasks") if (zoo.folder("mini") / "adapters" / task).is_dir()]
+
+
 def _adapter(task: str, work: Path) -> str:
     """The embedded model's own, "", or the folder of a random one."""
-    if (zoo.folder("mini") / "adapters" / task).is_dir():
+    if task in trained():
         return ""
     folder = work / f"adapter-{task}"
     if not folder.is_dir():
@@ -52,7 +58,7 @@ def _adapter(task: str, work: Path) -> str:
 
 
 def rows(folder: Path, target: str) -> Iterator[dict[str, Any]]:
-    """Size, kernels and seconds of each engine of a bundle."""
+    """Size, kernels and seconds of each engine of a bundle; those that are there already are not built again."""
     for result in finalize(folder, BACKEND, target):
         engine = result.engine
         print(f"{engine.path}  {engine.bytes / 1e6:.1f} MB  {sum(engine.kernels.values())} kernels  {engine.seconds} s")
@@ -67,25 +73,25 @@ def rows(folder: Path, target: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def main() -> None:
-    """Build what is asked for, and write what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build what is asked for; the result is written anew after each engine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", action="append", choices=registry.names("tasks"))
     parser.add_argument("--precision", action="append", choices=PRECISIONS)
     parser.add_argument("--target", action="append", choices=registry.names("targets"))
     parser.add_argument("--work", type=Path, default=Path("build/engines"), help="bundles and engines; kept")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    found: list[dict[str, Any]] = []
-    for task in arguments.task or registry.names("tasks"):
-        for precision in arguments.precision or PRECISIONS:
-            folder = build(task, precision, arguments.work)
-            for target in arguments.target or TARGETS:
-                found += rows(folder, target)
+    parsed = parser.parse_args(arguments)
+    parsed.work.mkdir(parents=True, exist_ok=True)
+    parsed.output.parent.mkdir(parents=True, exist_ok=True)
     version = registry.get("backends", BACKEND).compiler.version()
-    report = {"conditions": machine.conditions(), "runtime": f"{BACKEND} {version}", "engines": found}
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+    report: dict[str, Any] = {"conditions": machine.conditions(), "runtime": f"{BACKEND} {version}", "engines": []}
+    for task in parsed.task or trained():
+        for precision in parsed.precision or PRECISIONS:
+            folder = build(task, precision, parsed.work)
+            for row in (row for target in parsed.target or TARGETS for row in rows(folder, target)):
+                report["engines"].append(row)
+                parsed.output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
