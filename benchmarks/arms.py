@@ -6,7 +6,7 @@ Each arm is tried once before it is timed: its picture may differ from ours by o
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -62,15 +62,20 @@ class Work:
 
 
 @contextmanager
+def work_of(folder: Path, steps: int, threads: int, task: str = "sr") -> Iterator[Work]:
+    """A bundle's graph at this number of steps."""
+    torch.set_num_threads(threads)
+    graph = select(bundles.read_manifest(folder), task, steps)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Work(folder, graph, graph_inputs(folder, graph), threads, Path(scratch))
+
+
+@contextmanager
 def opened(
     folder: Path, steps: int, threads: int, against: Sequence[str], task: str = "sr"
 ) -> Iterator[tuple[list[Arm], dict[str, str]]]:
     """Ours and the others by name, ready to be called; and those that cannot be here, with the reason."""
-    torch.set_num_threads(threads)
-    graph = select(bundles.read_manifest(folder), task, steps)
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        work = Work(folder, graph, graph_inputs(folder, graph), threads, scratch)
+    with work_of(folder, steps, threads, task) as work:
         mine = _ours(work)
         wanted, arms, missing = mine(), [Arm(OURS, mine)], {}
         for name in against:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compare, quality_speed
+from benchmarks import cold_start, compare, quality_speed
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/README.md")
@@ -44,11 +44,19 @@ def quality(result: Mapping[str, Any]) -> str:
     return quality_speed.table(result["panels"])
 
 
+def started(result: Mapping[str, Any]) -> str:
+    """Arms, and under them what repeating takes."""
+    here, settings = result["environment"], result["settings"]
+    machine = f"{here['cores']} cores of {here['processor']}, {here['threads']} threads"
+    return f"{cold_start.table(result)}\n\n{machine}, {settings['rounds']} rounds in turns, {here['date']}."
+
+
 MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "end_to_end": compared,
     "steps": compared,
     "resolution": compared,
     "quality_speed": quality,
+    "cold_start": started,
 }
 
 
