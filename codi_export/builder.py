@@ -18,7 +18,8 @@ from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, passes, store, text
 from codi_export.graph.cache import Cache
-from codi_export.graph.export import OPSET, Exported, export
+from codi_export.graph.export import Exported, export
+from codi_export.graph.rounding import imitate_bf16
 from codi_export.graph.unroll import probes, unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference, storage
@@ -28,7 +29,18 @@ from codi_export.parity import Outcome
 from codi_export.planner import Workload
 from codi_export.recipe import Recipe, precision_of, prepare
 from codi_export.runtime.noise import normal
-from codi_export.spec import BuildSpec, FileEntry, Graph, Manifest, Parity, PrecisionChoice, Schedule, TensorSpec
+from codi_export.spec import (
+    GRAPH_OPSETS,
+    BuildSpec,
+    FileEntry,
+    Graph,
+    Manifest,
+    Parity,
+    Precision,
+    PrecisionChoice,
+    Schedule,
+    TensorSpec,
+)
 
 Progress = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
 Inputs = dict[str, NDArray[Any]]  # of one call, by name
@@ -140,7 +152,8 @@ def build_specs(
 def _refuse(spec: BuildSpec) -> None:
     """What the target's hardware, or the parser of its TensorRT, cannot do."""
     if spec.target:
-        planner.refuse(registry.get("targets", spec.target), precision_of(spec), OPSET)
+        precision = precision_of(spec)
+        planner.refuse(registry.get("targets", spec.target), precision, GRAPH_OPSETS[precision])
 
 
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
@@ -181,7 +194,7 @@ def _build_task(
 
         begin(f"checking {name} against torch")
         wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
-        found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials)
+        found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials, recipe.precision)
         figures = parity.require(found, wanted, recipe.tolerance)
         lost = parity.compare([wanted[0]], [original or wanted[0]])
         _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
@@ -254,12 +267,15 @@ def _trials(recipe: Recipe) -> list[Inputs]:
     return [{spec.name: trial[spec.name] for spec in recipe.inputs} for trial in trials]
 
 
-def _run_graph(path: Path, schedule: Schedule, trials: Sequence[Inputs]) -> list[Outcome]:
-    """The file itself gives the 8-bit picture; a copy with further outputs, over the same weights, gives the rest."""
+def _run_graph(path: Path, schedule: Schedule, trials: Sequence[Inputs], precision: Precision) -> list[Outcome]:
+    """The file itself gives the 8-bit picture; a copy with further outputs, over the same weights, gives the rest. In
+    bfloat16, which has no kernels here, the copy imitates it and gives both."""
     probe = path.with_suffix(".probe.onnx")
     names = probes(schedule)
-    store.save_probe(path, probe, names)
-    outputs, values = apart.run(path, trials), apart.run(probe, trials)
+    runs_here = precision != "bf16"
+    store.save_probe(path, probe, names, *(() if runs_here else (imitate_bf16,)))
+    values = apart.run(probe, trials)
+    outputs = apart.run(path, trials) if runs_here else values
     probe.unlink()
     return [
         Outcome(output["output"], value[names[-1]], [value[name] for name in names[:-1]])

@@ -55,6 +55,7 @@ def finalize(
     for graph in (graph for graph in manifest.graphs if not graphs or graph.name in graphs):
         if ahead:
             planner.refuse(ahead, graph.precision)
+        planner.refuse_gpu(device.name, device.sm, graph.precision)
         weights = _adapter_weights(folder, graph) if swappable else ()
         wanted = replace(options or EngineOptions(), refittable=weights)
         yield _finish(_Job(folder, manifest, graph, chosen, device, wanted), progress)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from codi_export import costs
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import Graph, NodeCost, TargetSpec
+from codi_export.spec import GRAPH_OPSETS, Graph, NodeCost, TargetSpec
 from codi_export.targets import OPSETS, choose
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 STEPS = (1, 2, 4)
+BF16_SM = 80  # Ampere, the first generation with bfloat16 products
 PARTS = ("unet", "adapter", "vae")
 
 # Bytes beside weights and activations, by where they were seen.
@@ -123,8 +124,16 @@ def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
                 ErrorCode.BAD_OPTION,
                 f"the graph is opset {opset}; JetPack {jetpack} on {target.device} has TensorRT {version}, which reads "
                 f"up to {newest}",
-                f"export it at opset {newest} or lower",
+                f"--precision fp16 makes a graph of opset {GRAPH_OPSETS['fp16']}",
             )
+
+
+def refuse_gpu(name: str, sm: int, precision: str) -> None:
+    """Raise CodiError (bad-option) for what a GPU of compute capability `sm` only imitates."""
+    if precision == "bf16" and sm < BF16_SM:
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"{name} (SM {sm}) only imitates bf16: slower than fp32", "--precision fp16"
+        )
 
 
 def parsed_opset(version: str) -> int:

@@ -13,9 +13,13 @@ from typing import Any, Literal, TypeVar
 from codi_export.errors import CodiError, ErrorCode
 
 Precision = Literal["fp32", "fp16", "bf16"]  # of a computation; weights are stored in half precision for all
-PrecisionChoice = Literal["auto", "fp32", "fp16"]  # auto: fp32 on a CPU, fp16 on a GPU
+PrecisionChoice = Literal["auto", "fp32", "fp16", "bf16"]  # auto: fp32 on a CPU, fp16 on a GPU
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Dim = int | str  # a fixed size, or the name of a free one
+
+# The ONNX opset of a graph by what it computes in: TensorRT 10.3 on JetPack 6 parses 18, which has no convolution in
+# bfloat16.
+GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22}
 
 SCHEMA_VERSION = 1
 MAX_STEPS = 4

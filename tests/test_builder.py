@@ -176,6 +176,19 @@ def test_half_precision_is_in_the_graph(traced: BuildSpec, tmp_path: Path) -> No
     assert all(check.ok for check in checks(tmp_path / "out"))
 
 
+def test_bfloat16_is_compared_by_imitation_and_refused_where_it_has_no_kernels(
+    traced: BuildSpec, tmp_path: Path
+) -> None:
+    (graph,) = builder.build_specs([replace(traced, precision="bf16")], tmp_path / "out").graphs
+    assert 1e-4 < graph.parity.latent_rms <= graph.tolerance.latent_rms == 2e-2, "eight bits of precision, not eleven"
+    assert ir.load(tmp_path / "out" / graph.path).opset_imports[""] == 22
+    with pytest.raises(CodiError, match=r"computes in bf16, for which onnxruntime has no kernels on provider 'cpu'"):
+        codi_export.load(tmp_path / "out")
+    with pytest.raises(CodiError, match=r"opset 22; JetPack 6\.1 .* TensorRT 10\.3, which reads up to 20") as raised:
+        builder.build_specs([replace(traced, precision="bf16", target="jetson-orin-nano-8gb")], tmp_path / "jetson")
+    assert "--precision fp16" in raised.value.hint
+
+
 def test_weights_are_stored_as_half_and_what_that_costs_is_told(built: tuple[Path, Manifest]) -> None:
     folder, manifest = built
     for name in ("backbone", "sr"):

@@ -99,6 +99,14 @@ def test_another_gpu_has_its_own(tmp_path: Path, manifest: Manifest, install: In
     assert len(list(engines.all_of(tmp_path, manifest.graphs[0]))) == 2
 
 
+def test_a_gpu_that_only_imitates_bfloat16_is_refused(tmp_path: Path, manifest: Manifest, install: Install) -> None:
+    graphs = tuple(replace(graph, precision="bf16") for graph in manifest.graphs)
+    bundle.write_manifest(tmp_path, replace(manifest, graphs=graphs))
+    install(device=other(ORIN, 75))
+    with pytest.raises(CodiError, match=r"\(SM 75\) only imitates bf16"):
+        run(tmp_path)
+
+
 def swapped(folder: Path, manifest: Manifest) -> Manifest:
     """With other bytes for the adapter, as `swap` leaves it."""
     (folder / "graphs/sr.safetensors").write_bytes(save({"adapter.weight": np.array([2.0], np.float32)}))

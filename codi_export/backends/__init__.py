@@ -95,7 +95,7 @@ class Backend:
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
     threads, inputs, calls)`: node times of some calls. `open_shared`: as `open`, but weights stay where the file is
     mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`:
-    what it computes in, if that is not what the graph says.
+    what it computes in, if that is not what the graph says. `lacks`: provider -> precisions that it has no kernels for.
     """
 
     name: str
@@ -105,4 +105,5 @@ class Backend:
     trace: Callable[[Path, str, int | None, Arrays, int], list[TracedCall]] | None = None
     compiler: Compiler | None = None
     precision: Precision | None = None
+    lacks: dict[str, tuple[Precision, ...]] = field(default_factory=dict)
     open_shared: Callable[[Path, str, int | None], Runner] | None = None

@@ -196,4 +196,4 @@ def _failed(what: str, error: Exception) -> CodiError:
     )
 
 
-BACKEND = Backend("onnxruntime", available, open_graph, bind, trace, open_shared=open_shared)
+BACKEND = Backend("onnxruntime", available, open_graph, bind, trace, open_shared=open_shared, lacks={"cpu": ("bf16",)})

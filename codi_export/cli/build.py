@@ -103,7 +103,7 @@ COUNT = click.IntRange(min=1)
     "--min-psnr",
     metavar="DB",
     type=click.FloatRange(min=0, min_open=True),
-    help="What parity with torch must reach; 60 for fp32 and 40 for fp16 if left out.",
+    help="What parity with torch must reach; 60 for fp32 and 40 for fp16 and bf16 if left out.",
 )
 @click.option("--no-cache", is_flag=True, help="Trace everything anew, and keep nothing for later builds.")
 @click.option("--explain", is_flag=True, help="Say what was traced before, and why anything had to be now.")

@@ -22,8 +22,9 @@ from codi_export.graph.cache import Cache
 from codi_export.model import structure
 from codi_export.model.fuse import Pieces
 from codi_export.model.storage import computing_in_float32, skeleton
+from codi_export.spec import GRAPH_OPSETS
 
-OPSET = 18  # what TensorRT 10.3 on JetPack 6 parses
+OPSET = GRAPH_OPSETS["fp32"]  # a piece is traced once, for every precision
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it lies in, from the outermost, then its own name
 
 

@@ -8,7 +8,7 @@ some tasks need. What is derived from them or from the build's options (the prom
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx_ir as ir
@@ -71,9 +71,13 @@ def save(model: ir.Model, path: Path) -> None:
     ir.save(model, path)
 
 
-def save_probe(path: Path, probe: Path, names: Iterable[str]) -> None:
-    """Write to `probe`, in the same folder, the graph of `path` with the values called `names` as further outputs."""
+def save_probe(
+    path: Path, probe: Path, names: Iterable[str], rewrite: Callable[[ir.Model], None] = lambda _: None
+) -> None:
+    """Write to `probe`, in the same folder, the graph of `path`, rewritten, with the values called `names` as further
+    outputs."""
     model = ir.load(path)
+    rewrite(model)
     values = {output.name: output for node in model.graph for output in node.outputs}
     model.graph.outputs.extend(values[name] for name in names)
     ir.save(model, probe)

@@ -291,6 +291,12 @@ def open_graph(
     chosen: Backend = registry.get("backends", backend)
     if memory == "shared" and chosen.open_shared is None:
         raise CodiError(ErrorCode.BAD_OPTION, f"backend '{backend}' cannot share memory", 'memory="private"')
+    if graph.precision in chosen.lacks.get(provider, ()):
+        raise CodiError(
+            ErrorCode.BACKEND,
+            f"{graph.path} computes in {graph.precision}, for which {backend} has no kernels on provider '{provider}'",
+            "--backend openvino runs it on this CPU, TensorRT on a GPU; a build with --precision fp32 runs anywhere",
+        )
     if chosen.compiler:
         engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
         return Session(graph, "gpu", backend, check, chosen.open(engine, "gpu", threads), text)

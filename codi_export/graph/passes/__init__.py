@@ -16,9 +16,10 @@ from codi_export.graph.passes.fold_time import FoldTime
 from codi_export.graph.passes.merge_casts import MergeCasts
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
 from codi_export.graph.passes.narrow_compute import NarrowCompute
+from codi_export.graph.passes.raise_opset import RaiseOpset
 from codi_export.graph.passes.share_constants import ShareConstants
 from codi_export.graph.passes.store_half import StoreHalf
-from codi_export.spec import Precision
+from codi_export.spec import GRAPH_OPSETS, Precision
 
 DEFAULT_PASSES: tuple[InPlacePass, ...] = (
     FoldConstants(),
@@ -36,6 +37,7 @@ UNROLLED_PASSES: tuple[InPlacePass, ...] = (*DEFAULT_PASSES, FoldTime(), MergeUp
 PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {
     "fp32": (StoreHalf(),),
     "fp16": (StoreHalf(), NarrowCompute(ir.DataType.FLOAT16), MergeCasts()),
+    "bf16": (StoreHalf(), NarrowCompute(ir.DataType.BFLOAT16), MergeCasts(), RaiseOpset(GRAPH_OPSETS["bf16"])),
 }
 
 

@@ -18,7 +18,7 @@ PLAIN = {"strides": [1, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1], "group": 
 
 
 class MergeUpsampling(InPlacePass):
-    """Only where a convolution alone reads the enlarged tensor."""
+    """Only where a convolution alone reads the enlarged tensor, and not in bfloat16."""
 
     def call(self, model: ir.Model) -> PassResult:
         kernels: dict[ir.Value, ir.Value] = {}  # of all steps that share a weight
@@ -30,6 +30,8 @@ def _merge(graph: ir.Graph, conv: ir.Node, kernels: dict[ir.Value, ir.Value]) ->
     large, weight = conv.inputs[:2]
     resize = large.producer() if large is not None else None
     if resize is None or large is None or weight is None or not _doubles(resize) or not _is_plain(conv):
+        return False
+    if large.dtype == ir.DataType.BFLOAT16:  # TensorRT-RTX 1.7 has no transposed convolution in it
         return False
     if len(list(large.uses())) > 1 or large.is_graph_output():
         return False

@@ -1,4 +1,4 @@
-"""Compute the network in float16, and what surrounds it in float32.
+"""Compute the network in float16 or bfloat16, and what surrounds it in float32.
 
 Before: Conv(x, w) -> Softmax -> Conv(., v) -> Mul(sigma), all float32
 After:  Cast(x, float16) -> Conv -> Softmax -> Conv -> Cast(float32) -> Mul(sigma)

@@ -91,3 +91,11 @@ def test_a_second_time_changes_nothing() -> None:
     one = model()
     MergeUpsampling()(one)
     assert not MergeUpsampling()(one).modified
+
+
+def test_bfloat16_is_left_alone() -> None:
+    """TensorRT-RTX 1.7 does not build a transposed convolution in it."""
+    one = ir.from_onnx_text(TEXT.replace("double[", "bfloat16[").replace('"" : 18', '"" : 22'))
+    one = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(one)))
+    assert not MergeUpsampling()(one).modified
+    assert ops(one) == ["Resize", "Conv"]

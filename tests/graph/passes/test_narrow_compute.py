@@ -90,3 +90,13 @@ def test_an_output_of_the_network_keeps_its_name_and_type(dtype: ir.DataType) ->
     NarrowCompute(dtype)(one)
     (output,) = one.graph.outputs
     assert (output.name, output.dtype) == ("last", ir.DataType.FLOAT)
+
+
+def test_bfloat16_is_opset_22() -> None:
+    one = model()
+    passes.run(one, passes.PRECISIONS["bf16"])
+    types = {str(value.name): value.dtype for node in one.graph for value in node.outputs}
+    assert {types[name] for name in ("first", "soft", "gated", "large", "last")} == {ir.DataType.BFLOAT16}
+    assert one.graph.initializers["unet.w"].dtype == ir.DataType.FLOAT16, "stored as for every precision"
+    onnx.checker.check_model(ir.to_proto(one), full_check=True)
+    assert passes.run(one, passes.PRECISIONS["bf16"]) == []
