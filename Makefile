@@ -83,12 +83,17 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 	  --python-version 3.11 --platform manylinux1_x86_64 --implementation cp --abi none --dest $(@D) $*
 	@touch $@
 
-# Debian has the headers from release 13 on. There or here, the package is unpacked into .venv, and nothing is installed.
 # nvcc and a disassembler, to read what the kernels become; nothing of them is needed to run.
 .venv/.cuda: .venv/.made constraints.txt
 	$(pip) --no-deps nvidia-cuda-cccl nvidia-cuda-crt nvidia-cuda-nvcc nvidia-cuda-nvdisasm nvidia-cuda-runtime nvidia-nvvm
 	@touch $@
 
+# To run and compile the kernels' twins; torch's build for the CPU comes without it. 200 MB.
+.venv/.triton: .venv/.made constraints.txt
+	$(pip) --no-deps triton
+	@touch $@
+
+# Debian has the headers from release 13 on. There or here, the package is unpacked into .venv, and nothing is installed.
 .venv/.onnxruntime-headers: .venv/.made
 	@command -v apt-get >/dev/null || { \
 	  echo 'Put the headers of ONNX Runtime 1.18 to 1.21 into .venv/onnxruntime/include, then: touch $@' >&2; exit 1; }

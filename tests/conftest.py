@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that needs a download is a wrong test
+os.environ["TRITON_INTERPRET"] = "1"  # on the CPU; Triton reads it when it is first imported, by whomever
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers already fill the cores
 

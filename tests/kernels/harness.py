@@ -26,6 +26,8 @@ SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefin
 class Kernels:
     """An op's library. `call` answers with its status."""
 
+    sides = SIDES
+
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
         self.library.codi_kernels_message.restype = ctypes.c_char_p
@@ -116,6 +118,6 @@ def half_ulp(values: NDArray[np.float64], real: int) -> NDArray[np.float64]:
 
 def both(kernels: Kernels) -> Iterator[str]:
     """The sides in turn, with a fresh order of threads for the emulated one."""
-    for side in SIDES:
+    for side in kernels.sides:
         kernels.shuffle(int(np.random.default_rng().integers(2**31)))
         yield side
