@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from codi_export import apart, bundle, files, parity, planner, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
-from codi_export.graph import cost, passes, store, text
+from codi_export.graph import cost, lowerings, passes, store, text
 from codi_export.graph.cache import Cache
 from codi_export.graph.export import Exported, export
 from codi_export.graph.rounding import imitate_bf16
@@ -200,7 +200,11 @@ def _build_task(
         _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
         adapter, size = files.sha256(folder / "graphs" / f"{task}.safetensors"), cost.weight_bytes(model)
         record = _record(recipe, schedule, name, figures)
-        yield replace(record, storage=lost, adapter_sha256=adapter, weight_bytes=size)
+        lowered = lowerings.save(model, folder / "graphs", recipe.spec.target, recipe.precision)
+        for path in (path for kind, path in lowered.items() if kind in lowerings.ANYWHERE):
+            parity.require(_run_graph(path, schedule, trials, recipe.precision), wanted, recipe.tolerance)
+        paths = {kind: path.relative_to(folder).as_posix() for kind, path in lowered.items()}
+        yield replace(record, storage=lost, adapter_sha256=adapter, weight_bytes=size, lowerings=paths)
 
 
 def _export(recipe: Recipe, inputs: Inputs, cache: Cache) -> Exported:

@@ -258,7 +258,7 @@ def _check_schema(path: Path, value: Any) -> None:
 
 def _check_paths(folder: Path, manifest: Manifest) -> None:
     listed = {entry.path for entry in manifest.files}
-    used = {path for graph in manifest.graphs for path in (graph.path, graph.golden, graph.cost)}
+    used = {path for one in manifest.graphs for path in (one.path, one.golden, one.cost, *one.lowerings.values())}
     used = {path for path in (*used, manifest.text_encoder, manifest.tokenizer) if path}
     for path in sorted(listed | used):
         files.inside(folder, path)

@@ -22,6 +22,7 @@ Dim = int | str  # a fixed size, or the name of a free one
 GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22}
 
 SCHEMA_VERSION = 1
+PORTABLE = "portable"  # the graph that every runtime opens
 MAX_STEPS = 4
 MAX_GUIDANCE = 30
 
@@ -259,11 +260,16 @@ class Graph:
     adapter_sha256: str = ""
     warnings: tuple[str, ...] = ()
     cost: str = ""  # a file with a `NodeCost` for each node
+    lowerings: dict[str, str] = field(default_factory=dict)  # name -> the same graph, as one runtime likes it
     weight_bytes: int = 0  # of all its constants, each counted once
 
     @property
     def steps(self) -> int:
         return len(self.schedule)
+
+    def lowered(self, wanted: str) -> tuple[str, str]:
+        """What a runtime opens that wants a lowering, name and path: it if it was built, else the portable graph."""
+        return (wanted, self.lowerings[wanted]) if wanted in self.lowerings else (PORTABLE, self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # speed is judged in benchmarks, and a busy machine is no fault of the code
 
+ROOT = Path(__file__).parents[1]
+HEADERS = ROOT / ".venv/onnxruntime/include"
 REQUIRE_ALL = os.environ.get("CODI_REQUIRE") == "all"
 ABSENT = {  # marker -> why its tests cannot run here, or nothing
     "gpu": "" if shutil.which("nvidia-smi") else "no NVIDIA GPU",
@@ -30,6 +34,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CODI_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libcodi_onnxruntime.so, built against ONNX Runtime's own headers."""
+    if not HEADERS.is_dir() or shutil.which("cmake") is None:
+        pytest.skip("needs cmake, and ONNX Runtime's headers: make .venv/.onnxruntime-headers")
+    build = tmp_path_factory.mktemp("cmake")
+    options = ["-DCODI_CUDA=OFF", f"-DONNXRUNTIME_INCLUDE={HEADERS}"]
+    for command in (["cmake", "-S", ROOT / "kernels", "-B", build, *options], ["cmake", "--build", build]):
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+    return build / "libcodi_onnxruntime.so"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codi_export.spec import Precision
+from codi_export.spec import PORTABLE, Precision
 
 Arrays = dict[str, NDArray[np.generic]]
 Runner = Callable[[Arrays], dict[str, NDArray[Any]]]  # inputs by name -> outputs by name
@@ -96,6 +96,7 @@ class Backend:
     threads, inputs, calls)`: node times of some calls. `open_shared`: as `open`, but weights stay where the file is
     mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`:
     what it computes in, if that is not what the graph says. `lacks`: provider -> precisions that it has no kernels for.
+    `lowering(provider)`: the lowering that it would rather open than the portable graph, if the bundle has it.
     """
 
     name: str
@@ -107,3 +108,4 @@ class Backend:
     precision: Precision | None = None
     lacks: dict[str, tuple[Precision, ...]] = field(default_factory=dict)
     open_shared: Callable[[Path, str, int | None], Runner] | None = None
+    lowering: Callable[[str], str] = lambda provider: PORTABLE

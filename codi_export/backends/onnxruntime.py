@@ -1,6 +1,7 @@
 """ONNX Runtime: graphs as they are, on the CPU or on an NVIDIA GPU."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,12 @@ from codi_export.backends import Arrays, Backend, NodeTime, Runner, TracedCall
 from codi_export.backends.nvidia import providers
 from codi_export.backends.nvidia.bound import Bound
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.spec import PORTABLE
 
 PROVIDERS = {"cpu": "CPUExecutionProvider"} | {name: one.full for name, one in providers.PROVIDERS.items()}
 KERNEL = "_kernel_time"  # what the profiler puts behind a node's name
+OUR_KERNELS = "CODI_ONNXRUNTIME_KERNELS"  # names libcodi_onnxruntime.so (kernels/README.md)
+CHANNELS_LAST = ".contrib"  # the lowering whose norms are; convolutions beside them should be so too
 
 
 def available() -> tuple[str, ...]:
@@ -148,7 +152,10 @@ def _provider(name: str, path: Path) -> Any:
     """Its full name, with options where it has some."""
     if name == "cpu":
         return PROVIDERS[name]
-    return PROVIDERS[name], providers.options(name, path.parent.parent / "engines")  # of the bundle
+    found = providers.options(name, path.parent.parent / "engines")  # of the bundle
+    if name == "cuda" and CHANNELS_LAST in path.suffixes:
+        found["prefer_nhwc"] = "1"
+    return PROVIDERS[name], found
 
 
 _GPU_HINT = "codi-export doctor says what is here; pip install 'codi-export[gpu]' adds the GPU providers"
@@ -167,7 +174,19 @@ def _options(runtime: Any, threads: int | None) -> Any:
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors; its warnings are about graphs that users cannot change
     options.intra_op_num_threads = threads or 0
+    if kernels := os.environ.get(OUR_KERNELS):
+        try:
+            options.register_custom_ops_library(kernels)
+        except Exception as error:
+            raise _failed(f"{OUR_KERNELS}: onnxruntime cannot register {kernels}", error) from error
     return options
+
+
+def lowering(provider: str) -> str:
+    """On CUDA our kernels where they are registered, else its own fused ones; a CPU is fastest with neither."""
+    if provider != "cuda":
+        return PORTABLE
+    return "codi" if os.environ.get(OUR_KERNELS) else "contrib"
 
 
 def _onnxruntime() -> Any:
@@ -196,4 +215,13 @@ def _failed(what: str, error: Exception) -> CodiError:
     )
 
 
-BACKEND = Backend("onnxruntime", available, open_graph, bind, trace, open_shared=open_shared, lacks={"cpu": ("bf16",)})
+BACKEND = Backend(
+    "onnxruntime",
+    available,
+    open_graph,
+    bind,
+    trace,
+    lacks={"cpu": ("bf16",)},
+    open_shared=open_shared,
+    lowering=lowering,
+)

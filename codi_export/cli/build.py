@@ -243,6 +243,7 @@ def _graph_json(manifest: Manifest, graph: Graph) -> dict[str, Any]:
         "bytes": sizes[graph.path],
         "parity_db": graph.parity.image_psnr_db,
         "warnings": graph.warnings,
+        "lowerings": graph.lowerings,
     }
 
 

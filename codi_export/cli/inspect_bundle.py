@@ -38,6 +38,7 @@ def _print_graph(graph: Graph, swapped: bool) -> None:
         "outputs": "  ".join(_tensor(spec) for spec in graph.outputs),
         "scale": f"{graph.scale} output pixels per input pixel",
         "parity": "not measured with this adapter, which was swapped in" if swapped else figures,
+        "lowerings": "  ".join(graph.lowerings.values()) or "none",
         "warnings": "; ".join(graph.warnings) or "none",
     }
     _print_section(f"graph {graph.name}", rows)

@@ -119,6 +119,7 @@ def _report(
         "outputs": [str(job.target) for job, _ in done],
         "provider": session.provider,
         "backend": session.backend,
+        "lowering": session.lowering,
         "check": session.check,
         "seed": seed,
         "latency_ms": [result.latency_ms for _, result in done],

@@ -125,7 +125,7 @@ def profile_bundle(
             measured.interrupted = True
     return _result(
         subject=provenance.subject(folder, manifest, graph, backend),
-        runtime=provenance.runtime(choice, backend, sensors),
+        runtime=provenance.runtime(choice, graph, backend, sensors),
         device=device,
         settings=settings,
         quality=quality,
@@ -173,7 +173,8 @@ def _look_inside(
         return None
     times = [ms for run in measured.runs for ms in run.engine_ms or run.warmup_ms]
     calls = TRACED_CALLS if not times else max(1, min(TRACED_CALLS, int(MOST_TRACE_MS / median(times))))
-    traced = backend.trace(folder / graph.path, choice.provider, choice.threads, inputs, calls)
+    _, path = graph.lowered(backend.lowering(choice.provider))
+    traced = backend.trace(folder / path, choice.provider, choice.threads, inputs, calls)
     known = {cost.name: cost for cost in costs.read(folder, graph)} if graph.cost else {}
     return breakdown(f"{backend.name} profiler", traced, known, _roof(choice, device, graph.precision))
 

@@ -57,7 +57,7 @@ def subject(folder: Path, manifest: Manifest, graph: Graph, backend: Backend) ->
     )
 
 
-def runtime(choice: Choice, backend: Backend, sensors: Sequence[Sensor]) -> Runtime:
+def runtime(choice: Choice, graph: Graph, backend: Backend, sensors: Sequence[Sensor]) -> Runtime:
     """Versions and switches; those that a runtime does not have are None."""
     versions = {name: found for name in machine.PACKAGES if (found := machine.version(name))}
     return Runtime(
@@ -65,6 +65,7 @@ def runtime(choice: Choice, backend: Backend, sensors: Sequence[Sensor]) -> Runt
         backend=choice.backend,
         provider=choice.provider,
         threads=choice.threads,
+        lowering=graph.lowered(backend.lowering(choice.provider))[0],
         versions={"python": platform.python_version(), **versions},
         cuda_graph=_cuda_graph(choice),
         spin_wait=True if choice.backend == "onnxruntime" and choice.on_cpu else None,  # its default

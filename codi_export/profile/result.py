@@ -19,7 +19,7 @@ from typing import Any, Literal
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import Latency
-from codi_export.spec import Parity, TensorSpec, from_json, to_json
+from codi_export.spec import PORTABLE, Parity, TensorSpec, from_json, to_json
 
 SCHEMA = 1
 TOP = ("stages", "nodes")  # of the breakdown; in the file they are at the top
@@ -59,6 +59,7 @@ class Runtime:
     transfers: Literal["none", "included", "excluded"] = "none"  # in `engine_ms`; none: there is one memory only
     driver: str | None = None
     environment: dict[str, str] = field(default_factory=dict)  # variables that change speed: OMP_NUM_THREADS, CUDA_…
+    lowering: str = PORTABLE  # of the graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from codi_export.runtime import noise as noises
 from codi_export.runtime import text as texts
 from codi_export.runtime.color import ColorFix
 from codi_export.runtime.text import TextEncoder
-from codi_export.spec import Graph, Manifest, TensorSpec
+from codi_export.spec import PORTABLE, Graph, Manifest, TensorSpec
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -47,6 +47,7 @@ class Session:
     runner: Runner = field(repr=False)
     text: Callable[[], TextEncoder] | None = field(default=None, repr=False)  # opened at the first prompt
     memory: Memory = "private"
+    lowering: str = PORTABLE
 
     def __call__(
         self,
@@ -301,7 +302,9 @@ def open_graph(
         engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
         return Session(graph, "gpu", backend, check, chosen.open(engine, "gpu", threads), text)
     opener = chosen.open_shared if memory == "shared" and chosen.open_shared else chosen.open
-    return Session(graph, provider, backend, check, opener(folder / graph.path, provider, threads), text, memory)
+    lowering, path = graph.lowered(chosen.lowering(provider))
+    runner = opener(folder / path, provider, threads)
+    return Session(graph, provider, backend, check, runner, text, memory, lowering)
 
 
 def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codi_export import registry
-from codi_export.backends.onnxruntime import BACKEND, PROVIDERS, available, open_graph, open_shared
+from codi_export.backends.onnxruntime import BACKEND, OUR_KERNELS, PROVIDERS, available, open_graph, open_shared
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.noise import normal
 from tests import fake_bundle
@@ -69,3 +69,15 @@ def test_a_graph_that_cannot_be_opened_is_named(graph: Path) -> None:
 def test_a_call_that_cannot_run_says_why(graph: Path) -> None:
     with pytest.raises(CodiError, match=r"onnxruntime cannot run .*image"):
         open_graph(graph)({"image": np.zeros((1, 2, 2, 3), np.uint8), "noise": normal(0, (1, 4, 16, 16))})
+
+
+def test_which_lowering_it_would_rather_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [BACKEND.lowering(name) for name in ("cpu", "cuda", "tensorrt")] == ["portable", "contrib", "portable"]
+    monkeypatch.setenv(OUR_KERNELS, "libcodi_onnxruntime.so")
+    assert [BACKEND.lowering(name) for name in ("cpu", "cuda", "tensorrt")] == ["portable", "codi", "portable"]
+
+
+def test_kernels_that_are_not_there(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OUR_KERNELS, "no/libcodi_onnxruntime.so")
+    with pytest.raises(CodiError, match=OUR_KERNELS):
+        open_graph(graph)

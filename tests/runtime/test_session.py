@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from PIL import Image
 
 import codi_export
 from codi_export import bundle
+from codi_export.backends import onnxruntime
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.noise import normal
-from codi_export.runtime.session import Session, load
+from codi_export.runtime.session import Session, load, open_graph
 from tests import fake_bundle
 
 SHAPES: dict[str, dict[str, int]] = {
@@ -74,6 +76,15 @@ def test_a_graph_that_looks_at_neighbours_shows_no_seams(
     tiled = load(tmp_path / "tiles")(image, seed=4, progress=lambda done, total: seen.append(total))
     assert seen[-1] > 1
     np.testing.assert_array_equal(tiled, load(tmp_path / "whole")(image, seed=4, tile="off"))
+
+
+def test_it_opens_the_lowering_that_the_backend_wants(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = bundle.read_manifest(folder).graphs[:2]
+    (folder / first.path).rename(folder / "graphs/sr-2step.codi.onnx")
+    first = replace(first, lowerings={"codi": "graphs/sr-2step.codi.onnx"})
+    monkeypatch.setattr(onnxruntime, "BACKEND", replace(onnxruntime.BACKEND, lowering=lambda provider: "codi"))
+    assert open_graph(folder, first, "cpu", "onnxruntime", "hash").lowering == "codi"
+    assert open_graph(folder, other, "cpu", "onnxruntime", "hash").lowering == "portable"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(session: Session) -> None:
