@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"note: {note}" if note else "")
 
 
-def by_degradation(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def by_degradation(rows: Sequence[Row], leave_out: Sequence[str] = LEFT_OUT) -> dict[str, list[Row]]:
     """Kind of input -> its rows."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
-        if row["name"] not in LEFT_OUT:
+        if row["name"] not in leave_out:
             kinds.setdefault(row["degradation"], []).append(row)
     return kinds
 
@@ -87,16 +87,18 @@ def draw(panels: Mapping[str, Sequence[Row]], metric: str, file: Path, note: str
         axes.step(
             [p["latency_ms"] for p in front], [p["perceptual"] for p in front], where="post", color="0.6", zorder=1
         )
-        labelled = 0
         for point in some:
             ours = "step" in point["name"]
-            labelled += ours
-            place = (4, -4 - 10 * labelled) if ours else (5, 4)  # ours lie side by side
+            side, slant, turn = (
+                (-1, -60, "top") if ours else (1, 30, "bottom")
+            )  # neighbours' names cross nothing when they are slanted
             low, high = point["interval"]
             axes.plot([point["latency_ms"]] * 2, [low, high], color="0.8", zorder=0)
             axes.plot(point["latency_ms"], point["perceptual"], "o", color="C0" if ours else "C1", zorder=2)
             at = (point["latency_ms"], point["perceptual"])
-            axes.annotate(point["name"], at, place, textcoords="offset points", fontsize=7.5)
+            axes.annotate(
+                point["name"], at, (3, 3 * side), textcoords="offset points", fontsize=7.5, rotation=slant, va=turn
+            )
         axes.set(
             xscale="log", xlabel="ms a picture (log)", ylabel=f"{metric} (lower is better)", title=f"inputs: {kind}"
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cold_start, compare, quality_speed
+from distill.table import BETTER, DIGITS, HEADINGS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/README.md")
@@ -40,6 +41,27 @@ def compared(result: Mapping[str, Any]) -> str:
 
 
 def quality(result: Mapping[str, Any]) -> str:
+    """What `evaluate` printed, a table for each kind of input: its marks are differences from the first row."""
+    headings = ["steps", *HEADINGS[2 : 2 + len(BETTER)], "ms"]
+    tables = []
+    for kind, rows in quality_speed.by_degradation(result["rows"], leave_out=()).items():
+        lines = [[f"inputs: {kind}", *headings], ["---", *["---:"] * len(headings)], *map(_judged, rows)]
+        tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(tables)
+
+
+def _judged(row: Mapping[str, Any]) -> list[str]:
+    scores = [f"{row[metric]:.{DIGITS[metric]}f}{_mark(row, metric)}" for metric in BETTER]
+    name, steps = ("`mini`", str(row["steps"])) if row["steps"] else (row["name"], "–")
+    return [name, steps, *scores, f"{row['latency_ms']:.0f}"]
+
+
+def _mark(row: Mapping[str, Any], metric: str) -> str:
+    low, high = row["difference"][metric]
+    return "" if low <= 0 <= high else " ▲" if low * BETTER[metric] > 0 else " ▼"
+
+
+def front(result: Mapping[str, Any]) -> str:
     """Points by kind of input."""
     return quality_speed.table(result["panels"])
 
@@ -55,7 +77,8 @@ MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "end_to_end": compared,
     "steps": compared,
     "resolution": compared,
-    "quality_speed": quality,
+    "quality": quality,
+    "quality_speed": front,
     "cold_start": started,
 }
 

@@ -26,9 +26,13 @@ def of_bundles(bundles: Sequence[Path], seed: int, threads: int | None = None) -
     Raises CodiError (bad-option) for bundles of several tasks or sizes.
     """
     sessions = [
-        (bundle.name, codi_export.load(bundle, graph.task, graph.steps, threads=threads))
+        (
+            bundle.name if len(graphs) == 1 else graph.name,
+            codi_export.load(bundle, graph.task, graph.steps, threads=threads),
+        )
         for bundle in bundles
-        for graph in read_manifest(bundle).graphs
+        for graphs in [read_manifest(bundle).graphs]
+        for graph in graphs
     ]
     found = sorted({(session.graph.task, int(session.graph.outputs[0].shape[1])) for _, session in sessions})
     if len(found) > 1:
