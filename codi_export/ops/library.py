@@ -36,9 +36,18 @@ def sources() -> Path:
 
 
 def call(record: Record, side: str = "host", stream: int | None = None) -> None:
-    """Run `record.op` on "host" or "cuda". Raises ValueError with the kernel's own words if it refuses."""
+    """Run `record.op` on "host" or "cuda".
+
+    Raises ValueError with the kernel's own words if it refuses, CodiError if the library is not for that side.
+    """
     library = load()
-    function = getattr(library, f"codi_{record.op}_{side}")
+    function = getattr(library, f"codi_{record.op}_{side}", None)
+    if function is None:
+        raise CodiError(
+            ErrorCode.BACKEND,
+            f"{record.op}: {library._name} has no {side} kernels",
+            "build them with CMake where there is a CUDA compiler, and set CODI_KERNELS to the library",
+        )
     arguments = (ctypes.byref(record),) if side == "host" else (ctypes.byref(record), ctypes.c_void_p(stream))
     if function(*arguments):
         library.codi_kernels_message.restype = ctypes.c_char_p

@@ -51,6 +51,12 @@ def test_a_refusal_is_an_error_in_the_kernel_s_words() -> None:
         library.call(Noise(batch=-1))
 
 
+def test_what_is_compiled_on_first_use_is_for_the_cpu() -> None:
+    with pytest.raises(CodiError, match=r"noise: .* has no cuda kernels") as caught:
+        library.call(Noise(), "cuda")
+    assert "CODI_KERNELS" in caught.value.hint
+
+
 @pytest.mark.usefixtures("fresh")
 def test_a_library_that_cmake_built_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     path = library.build()
