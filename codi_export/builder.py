@@ -159,7 +159,7 @@ def _refuse(spec: BuildSpec) -> None:
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
     """What a build of the first graph of `spec` would make, for `planner.plan`; nothing is written but the cache."""
     recipe = prepare(spec, weights="stored")
-    exported = _export(recipe, _trials(recipe)[0], cache)
+    exported = _export(recipe, trials_of(recipe)[0], cache)
     schedule, name = recipe.schedules[0], spec.graphs[0]
     model = unroll(exported, schedule, recipe.sampler, name)
     return Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
@@ -170,7 +170,7 @@ def _build_task(
 ) -> Iterator[Graph]:
     """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch.
     `originals`: as `_originals`."""
-    task, pieces, trials = recipe.task.name, recipe.pieces(), _trials(recipe)
+    task, pieces, trials = recipe.task.name, recipe.pieces(), trials_of(recipe)
     for part in ("graphs", "golden"):
         (folder / part).mkdir(exist_ok=True)
 
@@ -220,7 +220,7 @@ def _originals(recipe: Recipe) -> list[Outcome | None]:
     changes none."""
     if all(storage.is_exact(network) for network in recipe.networks):
         return [None] * len(recipe.schedules)
-    pieces, first = recipe.pieces(), _trials(recipe)[0]
+    pieces, first = recipe.pieces(), trials_of(recipe)[0]
     return [Outcome(*reference.run(pieces, schedule, recipe.sampler, first)) for schedule in recipe.schedules]
 
 
@@ -252,7 +252,7 @@ def _weights(spec: BuildSpec) -> Weights:
     return "float32" if spec.loras else "stored"
 
 
-def _trials(recipe: Recipe) -> list[Inputs]:
+def trials_of(recipe: Recipe) -> list[Inputs]:
     """What a graph is tried on: the zoo's photo at the input's size, its centre masked, once with the noise of each
     seed."""
     batch, height, width, _ = recipe.image_shape

@@ -126,7 +126,7 @@ def adapter(folder: Path, backbone_folder: Path, facts: AdapterSpec, seed: int =
     """A ControlNet for the toy backbone, with the condition that `facts` names."""
     torch.manual_seed(seed)
     seen = registry.get("tasks", facts.task).condition_channels
-    net = adapters.new(backbones.load(backbone_folder), facts.condition, width=16, seen=seen)
+    net = adapters.new(backbones.load(backbone_folder), facts.condition, width=16, trunk=facts.trunk, seen=seen)
     adapters.save(awake(net), facts, folder)
     return folder
 

@@ -14,10 +14,11 @@ import click
 from codi_export import bundle, registry
 from codi_export.cli import terminal
 from codi_export.facts import bundle_name, for_tasks
-from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice
+from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice, to_json
 from codi_export.targets import choose, reason
 
 if TYPE_CHECKING:
+    from codi_export.graph.cache import Cache
     from codi_export.recipe import Recipe
 
 COUNT = click.IntRange(min=1)
@@ -105,6 +106,13 @@ COUNT = click.IntRange(min=1)
     type=click.FloatRange(min=0, min_open=True),
     help="What parity with torch must reach; 60 for fp32 and 40 for fp16 and bf16 if left out.",
 )
+@click.option(
+    "--fuse",
+    type=click.Choice(("all", "none")),
+    default="all",
+    show_default=True,
+    help="none: components in place of a bundle, a graph each, in the layout of optimum's ONNX export.",
+)
 @click.option("--no-cache", is_flag=True, help="Trace everything anew, and keep nothing for later builds.")
 @click.option("--explain", is_flag=True, help="Say what was traced before, and why anything had to be now.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
@@ -130,6 +138,7 @@ def build(
     precision: PrecisionChoice,
     target: str,
     min_psnr: float | None,
+    fuse: str,
     no_cache: bool,
     explain: bool,
     dry_run: bool,
@@ -159,12 +168,19 @@ def build(
     )
     specs = for_tasks(tasks, adapters, common)
     _explain_precision(common)
-    folder = output or Path(bundle_name(specs))
-    bundle.prepare_output(folder, overwrite, [name for spec in specs for name in spec.graphs])  # torch takes seconds
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
-    report, lines = _plan(specs) if dry_run else _build(specs, folder, overwrite, no_cache, explain)
+    if fuse == "none":
+        folder = output or Path(f"{tasks[0]}-components")
+        make, kind = _build_components, "folder"
+    else:
+        folder = output or Path(bundle_name(specs))
+        bundle.prepare_output(
+            folder, overwrite, [name for spec in specs for name in spec.graphs]
+        )  # torch takes seconds
+        make, kind = _build, "bundle"
+    report, lines = _plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
     if as_json:
-        terminal.print_json({"bundle": str(folder), **report})
+        terminal.print_json({kind: str(folder), **report})
     else:
         click.echo("\n".join(lines))
 
@@ -186,19 +202,43 @@ def _build(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: 
     start = time.perf_counter()
     with terminal.progress(f"build {output}") as draw:
         manifest = build_specs(specs, output, overwrite, _stages(draw), cache)
-    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    size = sum(entry.bytes for entry in manifest.files)
     for graph in manifest.graphs:
         _warn(graph.name, graph.warnings)
-    graphs = [_graph_json(manifest, graph) for graph in manifest.graphs]
-    report = {"bytes": size, "graphs": graphs, "seconds": round(seconds, 1), "peak_rss_bytes": memory}
+    size = sum(entry.bytes for entry in manifest.files)
+    report = {"bytes": size, "graphs": [_graph_json(manifest, graph) for graph in manifest.graphs]}
+    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
+    return _with_costs(report, parity, output, start, cache, explain)
+
+
+def _build_components(
+    specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool
+) -> Report:
+    from codi_export import components
+    from codi_export.graph.cache import Cache, default
+
+    cache = Cache(None) if no_cache else default()
+    start = time.perf_counter()
+    with terminal.progress(f"build {output}") as draw:
+        facts = components.write(specs, output, overwrite, _stages(draw), cache)
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    report = {"bytes": size, "components": [to_json(one) for one in facts.components]}
+    parity = [f"{output / one.name}  {one.rms:.0e} from torch, relative RMS" for one in facts.components]
+    return _with_costs(report, parity, output, start, cache, explain)
+
+
+def _with_costs(
+    report: dict[str, Any], lines: list[str], output: Path, start: float, cache: "Cache", explain: bool
+) -> Report:
+    """What was made, and what that took."""
+    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    report |= {"seconds": round(seconds, 1), "peak_rss_bytes": memory}
     report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
     if explain:
         report["explain"] = [{"piece": one.piece, "reused": one.reused, "reason": one.reason} for one in cache.lookups]
         for one in cache.lookups:
             terminal.say(f"{one.piece}: {'reused' if one.reused else 'traced'}: {one.reason}")
-    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
-    return report, [*parity, f"{output}  {terminal.size(size)}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
+    size = terminal.size(report["bytes"])
+    return report, [*lines, f"{output}  {size}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
 
 
 def _plan(specs: Sequence[BuildSpec]) -> Report:

@@ -89,7 +89,10 @@ class Decode(nn.Module):
     def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, C, h, w], seen [B, 3 or 4, H, W] in [0, 1] -> uint8 [B, H', W', 3], and float [B, 3, H', W'] in
         [-1, 1]."""
-        picture = bb.decode(self.vae, x)
+        return self.finish(bb.decode(self.vae, x), seen)
+
+    def finish(self, picture: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """What follows the VAE: `picture` [B, 3, H', W'], about [-1, 1]."""
         if self.weight:
             picture = back_project(picture, seen * 2 - 1, self.enlarge, self.down_rows, self.down_columns, self.weight)
         if seen.shape[1] == 4:
