@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codi_export import files
-from codi_export.backends import Backend, Device
+from codi_export.backends import Backend, Device, Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.spec import Engine, Graph, Manifest, from_json, to_json
 
@@ -79,7 +79,15 @@ def all_of(folder: Path, graph: Graph) -> Iterator[Engine]:
             yield engine
 
 
-def find(folder: Path, manifest: Manifest, graph: Graph, backend: Backend) -> Path:
+def open_(folder: Path, graph: Graph, backend: Backend, engine: Engine) -> Runner:
+    """A whole engine, with the bundle's weights if it was stripped of its own. Raises CodiError (backend)."""
+    assert backend.compiler is not None
+    if engine.stripped:
+        return backend.compiler.open_stripped(folder / engine.path, folder / graph.path)
+    return backend.open(folder / engine.path, "gpu", None)
+
+
+def find(folder: Path, manifest: Manifest, graph: Graph, backend: Backend) -> Engine:
     """The checked engine of `graph` for the GPU here. Raises CodiError (no-engine, hash-mismatch, backend,
     missing-package); the message says what there is instead."""
     assert backend.compiler is not None
@@ -94,7 +102,7 @@ def find(folder: Path, manifest: Manifest, graph: Graph, backend: Backend) -> Pa
             f"{engine.path} was built ahead of time and never compared with torch's output",
             f"codi-export finalize {folder} --backend {backend.name}",
         )
-    return folder / engine.path
+    return engine
 
 
 def _absent(folder: Path, manifest: Manifest, graph: Graph, backend: Backend, device: Device) -> CodiError:

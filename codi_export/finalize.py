@@ -38,27 +38,44 @@ def finalize(
     options: EngineOptions | None = None,
     swappable: bool = False,
     graphs: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     progress: Progress = lambda label: lambda *_: None,
 ) -> Iterator[Result]:
     """An engine for each graph of the bundle, one after the other; `graphs` names some of them.
 
     With a `target` they are built ahead of time for its kind of GPU, and left unchecked until `finalize` runs there.
-    `backend` "" is what is installed; `swappable` engines can take another adapter's weights. Raises CodiError.
+    `backend` "" is what is installed; `swappable` engines can take another adapter's weights; `plugins` are libraries
+    of custom operators. Raises CodiError.
     """
     manifest = bundle.read_manifest(folder)
     bundle.check(folder, manifest)
-    chosen = _backend(backend)
+    chosen, device = where(backend, target)
     assert chosen.compiler is not None
-    chosen.compiler.version()  # an absent package is the first thing to know
-    ahead: TargetSpec | None = registry.get("targets", target) if target else None
-    device = Device(ahead.device, ahead.sm, "", 0) if ahead else chosen.compiler.device()
+    for plugin in plugins:
+        chosen.compiler.load_plugin(plugin)
     for graph in (graph for graph in manifest.graphs if not graphs or graph.name in graphs):
-        if ahead:
-            planner.refuse(ahead, graph.precision)
+        if target:
+            planner.refuse(registry.get("targets", target), graph.precision)
         planner.refuse_gpu(device.name, device.sm, graph.precision)
         weights = _adapter_weights(folder, graph) if swappable else ()
         wanted = replace(options or EngineOptions(), refittable=weights)
         yield _finish(_Job(folder, manifest, graph, chosen, device, wanted), progress)
+
+
+def where(backend: str, target: str) -> tuple[Backend, Device]:
+    """What builds engines, and for which GPU: the target's, or the one that is here. Raises CodiError (bad-option,
+    unknown-name, missing-package, backend) before any work is done."""
+    chosen = _backend(backend)
+    assert chosen.compiler is not None
+    chosen.compiler.version()  # an absent package is the first thing to know
+    if not target:
+        return chosen, chosen.compiler.device()
+    ahead: TargetSpec = registry.get("targets", target)
+    if not ahead.sm:
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"target {target} has no NVIDIA GPU to build engines for", "codi-export list targets"
+        )
+    return chosen, Device(ahead.device, ahead.sm, "", 0)
 
 
 def _adapter_weights(folder: Path, graph: Graph) -> tuple[str, ...]:
@@ -106,6 +123,8 @@ def _whole(job: _Job) -> Engine | None:
         return None
     if engine is None or (job.options.refittable and not engine.swappable):
         return None
+    if job.options.stripped and not engine.stripped:
+        return None
     return None if job.options.version_compatible and not engine.version_compatible else engine
 
 
@@ -128,7 +147,7 @@ def _built(job: _Job, progress: Progress) -> Engine:
     options = replace(
         job.options,
         sm=0 if job.device.driver else job.device.sm,
-        timing_cache=engines.timing_cache(job.folder, job.backend, job.device.sm),
+        timing_cache=job.options.timing_cache or engines.timing_cache(job.folder, job.backend, job.device.sm),
         log=job.folder / engines.FOLDER / f"{job.name}.log",
         modules={node.name: node.module for node in nodes},
     )
@@ -149,6 +168,7 @@ def _built(job: _Job, progress: Progress) -> Engine:
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         swappable=bool(options.refittable),
         version_compatible=options.version_compatible,
+        stripped=options.stripped,
         kernels=built.kernels,
         warnings=built.warnings,
     )
@@ -159,7 +179,7 @@ def _judged(job: _Job, engine: Engine) -> str:
     """What the comparison with torch's output says; after a swap there is none to compare with."""
     if job.manifest.swapped(job.graph):
         return "no output is recorded for this adapter"
-    runner = job.backend.open(job.folder / engine.path, "gpu", None)
+    runner = engines.open_(job.folder, job.graph, job.backend, engine)
     return verify.judge(job.folder, job.graph, Session(job.graph, "gpu", job.backend.name, "hash", runner))
 
 

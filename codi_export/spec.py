@@ -329,6 +329,7 @@ class Engine:
     peak_bytes: int
     swappable: bool = False  # takes another adapter's weights
     version_compatible: bool = False
+    stripped: bool = False  # its weights are the bundle's: it is opened with them
     kernels: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     golden: str = ""

@@ -24,9 +24,19 @@ class Runtime:
     fail_at: str = ""
     asked: list[tuple[str, EngineOptions]] = field(default_factory=list)
     refitted: list[str] = field(default_factory=list)
+    plugins: list[Path] = field(default_factory=list)
+    opened_with: list[Path] = field(default_factory=list)  # graphs whose weights a stripped engine was given
 
     def backend(self) -> Backend:
-        compiler = Compiler(lambda: self.version, self._device, self._build, self._refit, timing_cache=True)
+        compiler = Compiler(
+            version=lambda: self.version,
+            device=self._device,
+            build=self._build,
+            refit=self._refit,
+            open_stripped=self._open_stripped,
+            load_plugin=self.plugins.append,
+            timing_cache=True,
+        )
         return Backend("tensorrt", lambda: ("gpu",), self._open, compiler=compiler)
 
     def install(self, monkeypatch: object) -> None:
@@ -53,6 +63,10 @@ class Runtime:
     def _refit(self, engine: Path, graph: Path) -> bytes:
         self.refitted.append(engine.name)
         return b"engine of " + graph.read_bytes()[:4]
+
+    def _open_stripped(self, engine: Path, graph: Path) -> Runner:
+        self.opened_with.append(graph)
+        return self._open(engine, "gpu", None)
 
     def _open(self, path: Path, provider: str, threads: int | None) -> Runner:
         assert path.read_bytes().startswith(b"engine of ")

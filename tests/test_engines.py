@@ -33,7 +33,7 @@ def test_the_name_says_for_what_it_is(tmp_path: Path, manifest: Manifest) -> Non
 
 def test_what_was_written_is_found(tmp_path: Path, manifest: Manifest) -> None:
     engine = put(tmp_path, manifest, Runtime())
-    assert engines.find(tmp_path, manifest, manifest.graphs[0], Runtime().backend()) == tmp_path / engine.path
+    assert engines.find(tmp_path, manifest, manifest.graphs[0], Runtime().backend()) == engine
 
 
 def message(folder: Path, manifest: Manifest, runtime: Runtime) -> str:

@@ -148,6 +148,42 @@ def test_asking_for_more_builds_again(tmp_path: Path, manifest: Manifest, instal
     assert len(runtime.asked) == 4, "what can more also does"
 
 
+def test_a_stripped_engine_is_opened_with_the_bundles_weights(
+    tmp_path: Path, manifest: Manifest, install: Install
+) -> None:
+    runtime, graph = install(), tmp_path / manifest.graphs[0].path
+    stripped = EngineOptions(stripped=True)
+    (first, _) = finalize(tmp_path, "tensorrt", options=stripped)
+    assert first.engine.stripped and runtime.asked[0][1].stripped
+    assert runtime.opened_with[0] == graph, "to be compared with torch's output"
+    load(tmp_path, steps=1, backend="tensorrt")
+    assert runtime.opened_with[-1] == graph and len(runtime.opened_with) == 3
+    assert not any(result.built for result in run(tmp_path)), "it runs, so it is what there is"
+
+
+def test_timings_are_kept_where_the_user_says(tmp_path: Path, manifest: Manifest, install: Install) -> None:
+    runtime = install()
+    list(finalize(tmp_path, "tensorrt", options=EngineOptions(timing_cache=tmp_path / "all.timing")))
+    assert {options.timing_cache for _, options in runtime.asked} == {tmp_path / "all.timing"}
+
+
+def test_plugins_are_loaded_before_anything_is_built_or_opened(
+    tmp_path: Path, manifest: Manifest, install: Install
+) -> None:
+    runtime, library = install(), tmp_path / "libmine.so"
+    list(finalize(tmp_path, "tensorrt", plugins=[library]))
+    load(tmp_path, steps=1, backend="tensorrt", plugins=[library])
+    assert runtime.plugins == [library, library]
+    with pytest.raises(CodiError, match="backend 'onnxruntime' takes no plugins"):
+        load(tmp_path, steps=1, plugins=[library])
+
+
+def test_a_target_without_a_gpu_has_no_engines(tmp_path: Path, manifest: Manifest, install: Install) -> None:
+    install()
+    with pytest.raises(CodiError, match="target cpu has no NVIDIA GPU"):
+        run(tmp_path, "cpu")
+
+
 def test_a_runtime_that_builds_nothing_is_refused(tmp_path: Path, manifest: Manifest) -> None:
     with pytest.raises(CodiError, match="onnxruntime runs graphs as they are"):
         list(finalize(tmp_path, "onnxruntime"))

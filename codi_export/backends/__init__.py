@@ -20,7 +20,7 @@ Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  # 
 class EngineOptions:
     """How an engine is built. `sm` 0: for the GPU that is here; a level of None and a workspace of 0 are the runtime's
     own; `buckets`: one optimisation profile each, for graphs with free sizes. `refittable`: weights that can be
-    replaced later."""
+    replaced later; `stripped`: weights that are in the graph's files are left out, and read there when it is opened."""
 
     sm: int = 0
     level: int | None = None  # 0 builds fast, 5 searches longest
@@ -56,12 +56,16 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Compiler:
     """What a runtime that builds engines can do beside open them; all raise CodiError. `version()`: of the runtime;
-    `device()`: the GPU here; `refit(engine, graph)`: the engine with the weights that the graph has now."""
+    `device()`: the GPU here; `refit(engine, graph)`: the engine with the weights that the graph has now;
+    `open_stripped(engine, graph)`: as `Backend.open`, with the graph's weights; `load_plugin(library)`: its custom
+    operators, for the whole process."""
 
     version: Callable[[], str]
     device: Callable[[], Device]
     build: Callable[[Path, EngineOptions, Progress], Built]
     refit: Callable[[Path, Path], bytes]
+    open_stripped: Callable[[Path, Path], Runner]
+    load_plugin: Callable[[Path], None]
     timing_cache: bool
 
 
@@ -94,8 +98,9 @@ class Backend:
 
     `bind(runner, inputs)`: a call on tensors that are on the device already, outputs too. `trace(path, provider,
     threads, inputs, calls)`: node times of some calls. `open_shared`: as `open`, but weights stay where the file is
-    mapped, once for all sessions and processes that read it. None where the runtime has no such thing. `precision`:
-    what it computes in, if that is not what the graph says. `lacks`: provider -> precisions that it has no kernels for.
+    mapped, once for all sessions and processes that read it. `open_within(path, provider, threads, bytes)`: as `open`,
+    taking no more of the device's memory. None where the runtime has no such thing. `precision`: what it computes in,
+    if that is not what the graph says. `lacks`: provider -> precisions that it has no kernels for.
     `lowering(provider)`: the lowering that it would rather open than the portable graph, if the bundle has it.
     """
 
@@ -109,3 +114,4 @@ class Backend:
     lacks: dict[str, tuple[Precision, ...]] = field(default_factory=dict)
     open_shared: Callable[[Path, str, int | None], Runner] | None = None
     lowering: Callable[[str], str] = lambda provider: PORTABLE
+    open_within: Callable[[Path, str, int | None, int], Runner] | None = None

@@ -76,6 +76,17 @@ def open_shared(path: Path, provider: str = "cpu", threads: int | None = None) -
     return replace(_open(path, provider, options, ("ConstantFolding",)), run_options=run_options)
 
 
+def open_within(path: Path, provider: str, threads: int | None, memory_bytes: int) -> OrtRunner:
+    """As `open_graph`, on a GPU of whose memory no more than `memory_bytes` are taken: by the CUDA provider's arena, or
+    by a TensorRT builder's workspace. Raises CodiError (bad-option) on a CPU, where the system's own limits hold."""
+    runtime = _onnxruntime()
+    if provider == "cpu":
+        hint = "on a CPU memory='shared' takes less, and ulimit -v or a cgroup sets a limit"
+        raise CodiError(ErrorCode.BAD_OPTION, "a memory limit is for GPU providers, not cpu", hint)
+    _require(provider)
+    return _open(path, provider, _options(runtime, threads), memory_bytes=memory_bytes)
+
+
 def bind(runner: Runner, inputs: Arrays) -> Callable[[], object]:
     """A call that copies nothing: inputs, and outputs, are where the provider works."""
     assert isinstance(runner, OrtRunner)
@@ -131,12 +142,15 @@ def _shapes(said: list[dict[str, list[int]]] | None) -> tuple[tuple[int, ...], .
     return tuple(tuple(sizes) for tensor in said or [] for sizes in tensor.values())
 
 
-def _open(path: Path, provider: str, options: Any, without: Sequence[str] = ()) -> OrtRunner:
-    """`without`: rewrites that the runtime shall not do."""
+def _open(path: Path, provider: str, options: Any, without: Sequence[str] = (), memory_bytes: int = 0) -> OrtRunner:
+    """`without`: rewrites that the runtime shall not do; `memory_bytes`: as `providers.options`."""
     runtime = _onnxruntime()
     try:
         session = runtime.InferenceSession(
-            str(path), options, providers=[_provider(provider, path)], disabled_optimizers=list(without)
+            str(path),
+            options,
+            providers=[_provider(provider, path, memory_bytes)],
+            disabled_optimizers=list(without),
         )
     except Exception as error:  # onnxruntime's errors have no common base
         raise _failed(f"onnxruntime cannot open {path}", error) from error
@@ -148,11 +162,11 @@ def _open(path: Path, provider: str, options: Any, without: Sequence[str] = ()) 
     return OrtRunner(path, provider, session, None if provider == "cpu" else Bound(runtime, session, "cuda"))
 
 
-def _provider(name: str, path: Path) -> Any:
+def _provider(name: str, path: Path, memory_bytes: int) -> Any:
     """Its full name, with options where it has some."""
     if name == "cpu":
         return PROVIDERS[name]
-    found = providers.options(name, path.parent.parent / "engines")  # of the bundle
+    found = providers.options(name, path.parent.parent / "engines", memory_bytes)  # of the bundle
     if name == "cuda" and CHANNELS_LAST in path.suffixes:
         found["prefer_nhwc"] = "1"
     return PROVIDERS[name], found
@@ -223,5 +237,6 @@ BACKEND = Backend(
     trace,
     lacks={"cpu": ("bf16",)},
     open_shared=open_shared,
+    open_within=open_within,
     lowering=lowering,
 )

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codi_export import bundle, registry
+from codi_export import finalize as finalizing
 from codi_export.cli import terminal
+from codi_export.cli.finalize import engine_json, engine_line, told
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import bundle_name, for_tasks
 from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice, to_json
 from codi_export.targets import choose, reason
@@ -94,6 +97,15 @@ COUNT = click.IntRange(min=1)
     help="A machine that it must fit, checked before the work: codi-export list targets.",
 )
 @click.option(
+    "--backend",
+    "backends",
+    metavar="NAME",
+    multiple=True,
+    default=("onnxruntime",),
+    show_default=True,
+    help="What runs it. tensorrt and tensorrt-rtx build engines at once, for the target or the GPU here. Repeatable.",
+)
+@click.option(
     "--precision",
     type=click.Choice(typing.get_args(PrecisionChoice)),
     default="auto",
@@ -137,6 +149,7 @@ def build(
     text_input: bool,
     precision: PrecisionChoice,
     target: str,
+    backends: tuple[str, ...],
     min_psnr: float | None,
     fuse: str,
     no_cache: bool,
@@ -169,6 +182,13 @@ def build(
     specs = for_tasks(tasks, adapters, common)
     _explain_precision(common)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
+    compilers = [name for name in backends if registry.get("backends", name).compiler]
+    for name in compilers:
+        finalizing.where(name, target)
+    if compilers and fuse == "none":
+        raise CodiError(
+            ErrorCode.BAD_OPTION, f"--fuse none writes components, and {compilers[0]} builds engines of a bundle"
+        )
     if fuse == "none":
         folder = output or Path(f"{tasks[0]}-components")
         make, kind = _build_components, "folder"
@@ -179,6 +199,10 @@ def build(
         )  # torch takes seconds
         make, kind = _build, "bundle"
     report, lines = _plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
+    if compilers and not dry_run:
+        done = [result for name in compilers for result in finalizing.finalize(folder, name, target, progress=told)]
+        report["engines"] = [engine_json(result) for result in done]
+        lines += [engine_line(result) for result in done]
     if as_json:
         terminal.print_json({kind: str(folder), **report})
     else:

@@ -1,5 +1,6 @@
 """codi-export run"""
 
+import typing
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from codi_export.cli import terminal
 from codi_export.errors import CodiError
 from codi_export.runtime import jobs
 from codi_export.runtime.color import FIXES, ColorFix
-from codi_export.runtime.session import Session, Tile, load, select
+from codi_export.runtime.session import Memory, Session, Tile, load, select
 
 
 def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
@@ -32,6 +33,17 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
 @click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@click.option(
+    "--memory",
+    type=click.Choice(typing.get_args(Memory)),
+    default="private",
+    show_default=True,
+    help="shared: weights stay in the mapped bundle, once for all processes that read it; slower.",
+)
+@click.option(
+    "--max-memory", metavar="MIB", type=click.IntRange(min=1), help="The most that onnxruntime takes of a GPU's memory."
+)
+@terminal.plugin_option
 @click.option("--finalize", "build", is_flag=True, help="Build the engine first if there is none for this GPU.")
 @click.option(
     "--tile", default="auto", show_default=True, callback=_tile, metavar="auto|off|N", help="Cut large pictures."
@@ -65,6 +77,9 @@ def run(
     seed: int,
     provider: str,
     backend: str,
+    memory: Memory,
+    max_memory: int | None,
+    plugins: tuple[Path, ...],
     build: bool,
     tile: Tile,
     color_fix: ColorFix,
@@ -77,8 +92,9 @@ def run(
     """Run BUNDLE on each INPUT: image files, and folders of them, of any size."""
     todo = jobs.plan(inputs, output, overwrite, mask)
     if build:
-        _finalize(bundle, task, steps, backend)
-    session = load(bundle, task, steps, provider, backend)
+        _finalize(bundle, task, steps, backend, plugins)
+    limit = (max_memory or 0) * terminal.MIB
+    session = load(bundle, task, steps, provider, backend, memory=memory, max_memory=limit, plugins=plugins)
     for word in session.text().unknown(prompt) if session.text and prompt else ():
         terminal.say(f"warning: '{word}' is not in the bundle's vocabulary")
     done: list[tuple[jobs.Job, jobs.Done]] = []
@@ -96,12 +112,12 @@ def run(
     context.exit(1 if failed else 0)
 
 
-def _finalize(bundle: Path, task: str | None, steps: int | None, backend: str) -> None:
+def _finalize(bundle: Path, task: str | None, steps: int | None, backend: str, plugins: tuple[Path, ...]) -> None:
     """What `codi-export finalize` does, for the one graph."""
     from codi_export.finalize import finalize
 
     graph = select(read_manifest(bundle), task, steps)
-    for result in finalize(bundle, backend, graphs=[graph.name]):
+    for result in finalize(bundle, backend, graphs=[graph.name], plugins=plugins):
         terminal.say(f"{result.engine.path} {'built' if result.built else 'was there'}")
 
 

@@ -4,12 +4,23 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
 from codi_export.errors import CodiError
 
+MIB = 2**20
+
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A library of custom operators for TensorRT; it is code, so only what is named here is loaded.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 

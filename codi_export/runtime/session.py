@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -226,11 +226,15 @@ def load(
     check: bundles.How = "hash",
     threads: int | None = None,
     memory: Memory = "private",
+    max_memory: int = 0,
+    plugins: Sequence[Path] = (),
 ) -> Session:
     """Open one graph of a bundle. `steps` defaults to the first built; `task` may be left out if there is only one.
 
     `memory="private"` is faster: weights are unpacked for this session. With "shared" all sessions, of any task and in
-    any process, read the bundle's files where they are mapped, and a call gives back what it took.
+    any process, read the bundle's files where they are mapped, and a call gives back what it took. `max_memory` bytes
+    are the most that ONNX Runtime takes of a GPU, 0 all that it wants; `plugins` are libraries of custom operators that
+    an engine needs: they are code, and a bundle is never searched for any.
 
     Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
     """
@@ -243,7 +247,7 @@ def load(
         paths = folder / manifest.text_encoder, folder / manifest.tokenizer
         where = ("cpu", "onnxruntime") if registry.get("backends", backend).compiler else (provider, backend)
         text = functools.cache(lambda: texts.load(*paths, *where, threads))
-    return open_graph(folder, graph, provider, backend, check, threads, text, memory)
+    return open_graph(folder, graph, provider, backend, check, threads, text, memory, max_memory, plugins)
 
 
 def select(manifest: Manifest, task: str | None = None, steps: int | None = None) -> Graph:
@@ -278,6 +282,8 @@ def open_graph(
     threads: int | None = None,
     text: Callable[[], TextEncoder] | None = None,
     memory: Memory = "private",
+    max_memory: int = 0,
+    plugins: Sequence[Path] = (),
 ) -> Session:
     """A session on files that the caller has checked, by `check`."""
     unknown = [spec.name for spec in graph.inputs if spec.name not in INPUTS]
@@ -290,21 +296,40 @@ def open_graph(
     for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
         _sizes(spec)
     chosen: Backend = registry.get("backends", backend)
-    if memory == "shared" and chosen.open_shared is None:
-        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{backend}' cannot share memory", 'memory="private"')
+    _require_able(chosen, graph, provider, memory, max_memory, plugins)
+    if chosen.compiler:
+        for plugin in plugins:
+            chosen.compiler.load_plugin(plugin)
+        engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
+        return Session(graph, "gpu", backend, check, engines.open_(folder, graph, chosen, engine), text)
+    lowering, path = graph.lowered(chosen.lowering(provider))
+    if max_memory and chosen.open_within:
+        runner = chosen.open_within(folder / path, provider, threads, max_memory)
+    else:
+        opener = chosen.open_shared if memory == "shared" and chosen.open_shared else chosen.open
+        runner = opener(folder / path, provider, threads)
+    return Session(graph, provider, backend, check, runner, text, memory, lowering)
+
+
+def _require_able(
+    chosen: Backend, graph: Graph, provider: str, memory: Memory, max_memory: int, plugins: Sequence[Path]
+) -> None:
+    """What is asked of a backend is something that it can do."""
     if graph.precision in chosen.lacks.get(provider, ()):
         raise CodiError(
             ErrorCode.BACKEND,
-            f"{graph.path} computes in {graph.precision}, for which {backend} has no kernels on provider '{provider}'",
+            f"{graph.path} computes in {graph.precision}, for which {chosen.name} has no kernels on provider "
+            f"'{provider}'",
             "--backend openvino runs it on this CPU, TensorRT on a GPU; a build with --precision fp32 runs anywhere",
         )
-    if chosen.compiler:
-        engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
-        return Session(graph, "gpu", backend, check, chosen.open(engine, "gpu", threads), text)
-    opener = chosen.open_shared if memory == "shared" and chosen.open_shared else chosen.open
-    lowering, path = graph.lowered(chosen.lowering(provider))
-    runner = opener(folder / path, provider, threads)
-    return Session(graph, provider, backend, check, runner, text, memory, lowering)
+    hint = 'leave it out; memory="private" is what every backend has'
+    if memory == "shared" and chosen.open_shared is None:
+        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' cannot share memory", hint)
+    if max_memory and (chosen.open_within is None or memory == "shared"):
+        shared = " that is shared" if memory == "shared" else ""
+        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' cannot limit memory{shared}", hint)
+    if plugins and not chosen.compiler:
+        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' takes no plugins", "TensorRT's engines do")
 
 
 def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:

@@ -3,10 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from codi_export import registry
-from codi_export.backends.onnxruntime import BACKEND, OUR_KERNELS, PROVIDERS, available, open_graph, open_shared
+from codi_export.backends import onnxruntime as backend
+from codi_export.backends.onnxruntime import (
+    BACKEND,
+    OUR_KERNELS,
+    PROVIDERS,
+    available,
+    open_graph,
+    open_shared,
+    open_within,
+)
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.noise import normal
 from tests import fake_bundle
@@ -81,3 +91,27 @@ def test_kernels_that_are_not_there(graph: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(OUR_KERNELS, "no/libcodi_onnxruntime.so")
     with pytest.raises(CodiError, match=OUR_KERNELS):
         open_graph(graph)
+
+
+def test_a_limit_is_for_gpus(graph: Path) -> None:
+    with pytest.raises(CodiError, match="a memory limit is for GPU providers, not cpu"):
+        open_within(graph, "cpu", None, 2**30)
+    with pytest.raises(CodiError, match="no cuda provider here"):
+        open_within(graph, "cuda", None, 2**30)
+
+
+def test_a_limit_reaches_the_provider(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is not here: what it would be opened with."""
+    asked = []
+
+    class Session:
+        def __init__(self, *_: object, providers: list[object], **__: object) -> None:
+            asked.append(providers[0])
+            raise RuntimeError("no GPU")
+
+    monkeypatch.setattr(backend, "available", lambda: ("cuda",))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    with pytest.raises(CodiError, match="no GPU"):
+        open_within(graph, "cuda", None, 5 * 2**30)
+    name, options = asked[0]
+    assert name == "CUDAExecutionProvider" and options["gpu_mem_limit"] == str(5 * 2**30)

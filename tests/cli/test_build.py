@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from codi_export.cli import build as command
 from codi_export.cli.main import main
-from tests import tiny
+from tests import fake_bundle, tiny
+from tests.fake_engines import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +119,28 @@ def test_what_the_target_cannot_do_is_refused_before_the_model_is_read(
     captured = capsys.readouterr().err
     assert "precision: fp32, because 2 cores, AVX2 is not faster in any other" in captured and "nowhere" in captured
     assert not (tmp_path / "b").exists()
+
+
+def test_a_backend_that_builds_engines_does_so_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, out = Runtime(), tmp_path / "sr-2step"
+    runtime.install(monkeypatch)
+    monkeypatch.setattr(command, "_build", lambda specs, folder, *_: (fake_bundle.write(folder), ({"bytes": 1}, []))[1])
+    words = ["build", "--task", "sr", "-o", str(out), "--backend", "onnxruntime", "--backend", "tensorrt"]
+    assert main([*words, "--json"]) == 0
+    (engine,) = json.loads(capsys.readouterr().out)["engines"]
+    assert engine["built"] and engine["backend"] == "tensorrt" and (out / engine["path"]).is_file()
+
+
+def test_what_an_engine_needs_is_asked_for_before_the_model_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Runtime(device=None).install(monkeypatch)
+    words = ["build", "--task", "sr", "--model", "nowhere", "-o", str(tmp_path / "b"), "--backend"]
+    assert main([*words, "tensorrt"]) == 1
+    assert "no NVIDIA GPU" in capsys.readouterr().err
+    assert main([*words, "tensorrt", "--target", "rtx-4090", "--fuse", "none"]) == 1
+    assert "--fuse none writes components, and tensorrt builds engines of a bundle" in capsys.readouterr().err
+    assert main([*words, "tvm"]) == 1
+    assert "unknown backend 'tvm'" in capsys.readouterr().err

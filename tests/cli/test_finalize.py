@@ -22,12 +22,15 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
 
 def test_people_see_each_engine_and_how_it_was_checked(tmp_path: Path, runtime: Runtime, capsys: Output) -> None:
     fake_bundle.write(tmp_path)
-    assert main(["finalize", str(tmp_path), "--backend", "tensorrt", "--workspace", "512", "--level", "5"]) == 0
+    assert (
+        main(["finalize", str(tmp_path), "--backend", "tensorrt", "--workspace", "512", "--level", "5", "--stripped"])
+        == 0
+    )
     text = capsys.readouterr().out
     assert text.startswith("engines/sm87-tensorrt10.3.0-fp32-1x16x16x3-")
     assert "built in 0 s; equal to torch's output" in text
     options = runtime.asked[0][1]
-    assert (options.workspace_bytes, options.level) == (512 * 2**20, 5)
+    assert (options.workspace_bytes, options.level, options.stripped) == (512 * 2**20, 5, True)
 
 
 def test_machines_see_the_sidecars(tmp_path: Path, runtime: Runtime, capsys: Output) -> None:
@@ -56,7 +59,8 @@ def test_without_the_package_it_names_it(tmp_path: Path, capsys: Output, monkeyp
 def test_another_machine_gets_the_same_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     asked = []
     monkeypatch.setattr(remote, "finalize", lambda folder, host, words: asked.append(words) or "done\n")
-    words = ["--backend", "tensorrt", "--level", "2", "--graph", "sr-2step", "--swappable", "--json"]
+    words = ["--backend", "tensorrt", "--level", "2", "--timing-cache", "a.timing", "--graph", "sr-2step"]
+    words += ["--plugin", "libmine.so", "--stripped", "--swappable", "--json"]
     assert main(["finalize", str(tmp_path), "--remote", "ssh://me@jetson", *words]) == 0
-    assert asked == [["--backend", "tensorrt", "--level", "2", "--graph", "sr-2step", "--swappable", "--json"]]
+    assert asked == [words]
     assert capsys.readouterr().out == "done\n"

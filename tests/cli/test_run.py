@@ -140,3 +140,15 @@ def test_an_engine_is_built_first_where_asked(
     assert "fp32-1x16x16x3-" in capsys.readouterr().err
     assert main([*command, "--steps", "2", "--overwrite"]) == 0
     assert len(list((tmp_path / "two/engines").glob("*.engine"))) == 1
+
+
+def test_memory_can_be_shared_and_limited(bundle: str, photo: Path, out: Path, capsys: Output) -> None:
+    private, shared = out / "private.png", out / "shared.png"
+    out.mkdir()
+    assert main(["run", bundle, str(photo), "-o", str(private)]) == 0
+    assert main(["run", bundle, str(photo), "-o", str(shared), "--memory", "shared"]) == 0
+    assert private.read_bytes() == shared.read_bytes()
+    assert main(["run", bundle, str(photo), "-o", str(out / "a.png"), "--max-memory", "512"]) == 1
+    assert "a memory limit is for GPU providers, not cpu" in capsys.readouterr().err
+    assert main(["run", bundle, str(photo), "-o", str(out / "a.png"), "--plugin", "libmine.so"]) == 1
+    assert "backend 'onnxruntime' takes no plugins" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 from codi_export.backends import Backend, Built, Compiler, EngineOptions, Progress, Runner
 from codi_export.backends.nvidia import cuda
 from codi_export.backends.nvidia.build import build
+from codi_export.backends.nvidia.plugins import load_plugin
 from codi_export.backends.nvidia.run import open_engine, refit
 from codi_export.errors import CodiError, ErrorCode
 
@@ -29,7 +30,18 @@ def backend(name: str, module: str, package: str, timing_cache: bool) -> Backend
     def refit_engine(engine: Path, graph: Path) -> bytes:
         return refit(load(), engine, graph)
 
-    compiler = Compiler(lambda: version(load()), cuda.device, build_engine, refit_engine, timing_cache)
+    def open_stripped(engine: Path, graph: Path) -> Runner:
+        return open_engine(load(), engine, graph)
+
+    compiler = Compiler(
+        version=lambda: version(load()),
+        device=cuda.device,
+        build=build_engine,
+        refit=refit_engine,
+        open_stripped=open_stripped,
+        load_plugin=lambda library: load_plugin(load(), library),
+        timing_cache=timing_cache,
+    )
     return Backend(name, providers, open_path, compiler=compiler)
 
 

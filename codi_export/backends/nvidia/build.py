@@ -60,7 +60,9 @@ def _config(trt: Any, builder: Any, network: Any, options: EngineOptions, lines:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
     if options.level is not None:
         config.builder_optimization_level = options.level
+    identical = options.stripped and not options.refittable  # what comes back is what was taken out: no kernel differs
     wanted = {"VERSION_COMPATIBLE": options.version_compatible, "STRIP_PLAN": options.stripped}
+    wanted["REFIT_IDENTICAL"] = identical
     for name in (name for name, on in wanted.items() if on):
         config.set_flag(_flag(trt, name))
     if options.refittable:

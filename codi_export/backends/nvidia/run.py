@@ -11,9 +11,12 @@ from codi_export.backends.nvidia import cuda, log
 from codi_export.errors import CodiError, ErrorCode
 
 
-def open_engine(trt: Any, path: Path) -> Runner:
-    """Load an engine file. Raises CodiError (backend) for one of another GPU or version, and where there is no GPU."""
+def open_engine(trt: Any, path: Path, weights: Path | None = None) -> Runner:
+    """Load an engine file, with the weights of the ONNX file `weights` if it was stripped of them. Raises CodiError
+    (backend) for one of another GPU or version, and where there is no GPU."""
     engine, lines = _engine(trt, path)
+    if weights:
+        _refit(trt, engine, path, weights, lines)
     context = engine.create_execution_context()
     if context is None:
         raise _failed(f"cannot run {path}", lines)
@@ -48,12 +51,17 @@ def refit(trt: Any, path: Path, graph: Path) -> bytes:
     engine, lines = _engine(trt, path)
     if not engine.refittable:
         raise CodiError(ErrorCode.BACKEND, f"{path} was not built to take other weights", "codi-export finalize builds")
+    _refit(trt, engine, path, graph, lines)
+    return bytes(engine.serialize())
+
+
+def _refit(trt: Any, engine: Any, path: Path, graph: Path, lines: list[tuple[int, str]]) -> None:
+    """Put the weights of `graph` into the engine that came from `path`."""
     logger = log.logger(trt, lines)
     refitter = trt.Refitter(engine, logger)
     parser = trt.OnnxParserRefitter(refitter, logger)
     if not parser.refit_from_file(str(graph)) or not refitter.refit_cuda_engine():
         raise _failed(f"the weights of {graph} do not fit {path}", lines)
-    return bytes(engine.serialize())
 
 
 def _engine(trt: Any, path: Path) -> tuple[Any, list[tuple[int, str]]]:
