@@ -6,7 +6,8 @@
     codi_components.json                                            the options, the schedules, and each one's parity
 
 `optimum.onnxruntime.ORTDiffusionPipeline` opens it. The adapters are inside `unet`: what `condition` makes of a picture
-goes to the pipeline as `cross_attention_kwargs`, and `finish` puts what the picture says back into the result.
+goes to the pipeline as `cross_attention_kwargs`, and `finish` puts what the picture says back into the result. A graph
+has only the inputs that it reads.
 """
 
 import json
@@ -80,6 +81,12 @@ def write(
             "leave it out: a fused graph has the prompt built in",
         )
     text = load_text(recipe.backbone.folder, recipe.spec.loras)
+    if recipe.precision not in ("fp32", "fp16"):
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"--fuse none is for ONNX Runtime, which has no kernels for {recipe.precision}",
+            "--precision fp16 or fp32",
+        )
     for network in (*recipe.networks, text.encoder):
         storage.round_to_stored(network)
     with files.writing(output):
@@ -121,7 +128,7 @@ def _write(folder: Path, component: Component, recipe: Recipe, cache: Cache) -> 
     model = trace(component.name, component.module, component.inputs, component.outputs, cache)
     precision = "fp32" if component.name == "text_encoder" else recipe.precision
     passes.run(model, (*passes.PRECISIONS[precision], *passes.UNROLLED_PASSES))
-    for unread in [value for value in model.graph.inputs if not value.uses()]:  # a prompt, where no adapter reads one
+    for unread in [value for value in model.graph.inputs if not value.uses()]:  # such as a prompt that no adapter reads
         model.graph.inputs.remove(unread)
     given = {str(value.name): component.examples[str(value.name)] for value in model.graph.inputs}
     store.save(model, folder / GRAPH)

@@ -4,7 +4,7 @@ import functools
 import json
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,8 @@ def test_optimum_opens_them_and_makes_the_fused_graphs_picture(made: Callable[[s
     save_file({name: one.golden[name] for name in ("image", "noise")}, arrays)
     words = [str(word) for word in (2, one.spec.prompt, one.spec.guidance)]
     script = [OPTIMUM, ROOT / "tests/interop/pipeline.py", one.folder, arrays, *words, output]
-    subprocess.run(script, check=True, capture_output=True)
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     difference = np.abs(load_file(output)["output"].astype(int) - one.golden["output"])
     assert difference.max() <= 1, "equal floats round to neighbours"
 
@@ -186,6 +187,8 @@ def test_a_component_that_is_not_torchs_is_not_kept(
 def test_what_they_cannot_be_is_refused_by_name(trained: BuildSpec, tmp_path: Path) -> None:
     with pytest.raises(CodiError, match="--fuse none is for one task; got sr, sr"):
         components.write([trained, trained], tmp_path / "parts")
+    with pytest.raises(CodiError, match="no kernels for bf16"):
+        components.write([replace(trained, precision="bf16")], tmp_path / "parts")
     model = shapes.sdxl_shaped(tmp_path / "model")
     net = shapes.controlnet(tmp_path / "net", model)
     with pytest.raises(CodiError, match="two encoders"):
