@@ -14,7 +14,14 @@ from tests import fake_bundle
 OPS = tuple(f"codi_export.ops.{name}" for name in ("arguments", "attention", "functions", "geglu", "group_norm_silu",
                                                    "image_io", "noise", "sampler_step"))  # fmt: skip
 # Everything else works without extras.
-NEEDS_EXPORT = ("codi_export.builder", "codi_export.recipe", "codi_export.model", "codi_export.graph", *OPS)
+NEEDS_EXPORT = (
+    "codi_export.builder",
+    "codi_export.components",
+    "codi_export.recipe",
+    "codi_export.model",
+    "codi_export.graph",
+    *OPS,
+)
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "onnx", "onnx_ir", "onnxscript")
 
 
