@@ -2,6 +2,8 @@
 
 import onnx_ir as ir
 
+HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
 
 def cast(value: ir.Value, dtype: ir.DataType, name: str) -> ir.Node:
     """A node whose output, called `name`, is `value` as `dtype`."""

@@ -94,6 +94,11 @@ def test_terms_that_are_zero_are_left_out() -> None:
     assert not any(name.startswith("step2/next") for name in values(graph(2)))
 
 
+def test_an_update_is_two_multiplications_and_an_addition(graphs: dict[int, ir.Model]) -> None:
+    made = [node.op_type for node in graphs[2].graph if str(node.name).startswith("step1/next")]
+    assert made == ["Mul", "Mul", "Add"]
+
+
 def test_probes_are_there(graphs: dict[int, ir.Model]) -> None:
     for steps, schedule in zip((1, 2, 4), tiny.recipe(KIND).schedules, strict=True):
         assert set(probes(schedule)) <= set(values(graphs[steps]))

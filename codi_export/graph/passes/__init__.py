@@ -11,14 +11,17 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
+from codi_export.graph.passes.cancel_transposes import CancelTransposes
 from codi_export.graph.passes.fold_constants import FoldConstants
 from codi_export.graph.passes.fold_time import FoldTime
 from codi_export.graph.passes.merge_casts import MergeCasts
+from codi_export.graph.passes.merge_unshuffling import MergeUnshuffling
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
 from codi_export.graph.passes.narrow_compute import NarrowCompute
 from codi_export.graph.passes.raise_opset import RaiseOpset
 from codi_export.graph.passes.share_constants import ShareConstants
 from codi_export.graph.passes.store_half import StoreHalf
+from codi_export.graph.passes.unflatten_norms import UnflattenNorms
 from codi_export.spec import GRAPH_OPSETS, Precision
 
 DEFAULT_PASSES: tuple[InPlacePass, ...] = (
@@ -31,7 +34,16 @@ DEFAULT_PASSES: tuple[InPlacePass, ...] = (
 )
 
 # What is done to an unrolled graph besides, in which timesteps are constants.
-UNROLLED_PASSES: tuple[InPlacePass, ...] = (*DEFAULT_PASSES, FoldTime(), MergeUpsampling(), RemoveUnusedNodesPass())
+UNROLLED_PASSES: tuple[InPlacePass, ...] = (
+    *DEFAULT_PASSES,
+    FoldTime(),
+    MergeUpsampling(),
+    MergeUnshuffling(),
+    CancelTransposes(),
+    UnflattenNorms(),
+    ShareConstants(),  # shapes that these brought
+    RemoveUnusedNodesPass(),
+)
 
 # What is done to a piece before it is unrolled, so that it computes in a precision.
 PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {

@@ -9,7 +9,7 @@ A first cast that loses nothing may go: the second one then reads what the first
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
-HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+from codi_export.graph.casts import HALVES
 
 
 class MergeCasts(InPlacePass):

@@ -12,6 +12,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
+from codi_export.graph.nodes import constant
+
 # Row p of the 4 x 4 kernel adds the rows k of the 3 x 3 one that read the same source pixel; columns likewise.
 SUMS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
 PLAIN = {"strides": [1, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1], "group": 1, "auto_pad": "NOTSET"}
@@ -29,7 +31,7 @@ class MergeUpsampling(InPlacePass):
 def _merge(graph: ir.Graph, conv: ir.Node, kernels: dict[ir.Value, ir.Value]) -> bool:
     large, weight = conv.inputs[:2]
     resize = large.producer() if large is not None else None
-    if resize is None or large is None or weight is None or not _doubles(resize) or not _is_plain(conv):
+    if resize is None or large is None or weight is None or not _doubles(resize) or not is_plain(conv):
         return False
     if large.dtype == ir.DataType.BFLOAT16:  # TensorRT-RTX 1.7 has no transposed convolution in it
         return False
@@ -66,7 +68,8 @@ def _repeats(node: ir.Node) -> bool:
     return (place == "asymmetric" and rounding == "floor") or (place == "half_pixel" and rounding.startswith("round"))
 
 
-def _is_plain(conv: ir.Node) -> bool:
+def is_plain(conv: ir.Node) -> bool:
+    """3 x 3, one pixel of padding, every pixel, one group."""
     weight = conv.inputs[1]
     if weight is None or weight.shape is None or weight.shape.numpy()[2:] != (3, 3):
         return False
@@ -85,8 +88,8 @@ def _summed(graph: ir.Graph, conv: ir.Node, weight: ir.Value) -> ir.Value:
     assert weight.dtype is not None and weight.shape is not None and conv.outputs[0].name is not None
     stem = f"{conv.outputs[0].name}/kernel"
     m, c, *_ = weight.shape.numpy()
-    rows = _constant(graph, f"sums_of_rows_{weight.dtype.name}", SUMS.astype(weight.dtype.numpy()))
-    columns = _constant(graph, f"sums_of_columns_{weight.dtype.name}", SUMS.T.astype(weight.dtype.numpy()))
+    rows = constant(graph, "sums_of_rows", SUMS, weight)
+    columns = constant(graph, "sums_of_columns", SUMS.T, weight)
     nodes = [ir.node("MatMul", [rows, weight], name=f"{stem}_tall")]
     nodes.append(ir.node("MatMul", [nodes[0].outputs[0], columns], name=f"{stem}_wide"))
     nodes.append(ir.node("Transpose", [nodes[1].outputs[0]], {"perm": [1, 0, 2, 3]}, name=stem))
@@ -96,11 +99,3 @@ def _summed(graph: ir.Graph, conv: ir.Node, weight: ir.Value) -> ir.Value:
         output.name, output.type, output.shape = node.name, ir.TensorType(weight.dtype), ir.Shape(shape)
     graph.insert_before(conv, nodes)
     return nodes[-1].outputs[0]
-
-
-def _constant(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    if name not in graph.initializers:
-        tensor = ir.tensor(array)
-        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
-        graph.register_initializer(ir.Value(name=name, type=type_, shape=shape, const_value=tensor))
-    return graph.initializers[name]

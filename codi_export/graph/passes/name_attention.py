@@ -10,8 +10,8 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from codi_export.graph.calls import call, replace
-from codi_export.graph.match import made_by, number, only_reader, permutation, sizes
+from codi_export.graph.calls import call
+from codi_export.graph.nodes import made_by, number, only_reader, permutation, replace, sizes
 from codi_export.ops import attention  # noqa: F401  declares the function
 
 APART = (0, 2, 1, 3)  # [B, T, heads, D] <-> [B, heads, T, D]

@@ -12,8 +12,8 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from codi_export.graph.calls import absent, call, replace
-from codi_export.graph.match import made_by, number, only_reader, sizes
+from codi_export.graph.calls import absent, call
+from codi_export.graph.nodes import made_by, number, only_reader, replace, sizes
 from codi_export.ops import geglu  # noqa: F401  declares the function
 
 

@@ -15,8 +15,8 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from codi_export.graph.calls import absent, call, replace, transpose
-from codi_export.graph.match import made_by, only_reader, sizes
+from codi_export.graph.calls import absent, call, transpose
+from codi_export.graph.nodes import constant, made_by, node, only_reader, replace, sizes
 from codi_export.ops import group_norm_silu  # noqa: F401  declares the functions
 
 
@@ -43,7 +43,7 @@ class NameNorms(InPlacePass):
         self.only = only
 
     def call(self, model: ir.Model) -> PassResult:
-        found = [_norm(node) for node in model.graph if node.op_type == "InstanceNormalization"]
+        found = [find_norm(node) for node in model.graph if node.op_type == "InstanceNormalization"]
         norms = [norm for norm in found if norm is not None and self.only(norm)]
         for norm in norms:
             _replace(model, norm)
@@ -51,7 +51,8 @@ class NameNorms(InPlacePass):
         return PassResult(model, modified=bool(norms))
 
 
-def _norm(node: ir.Node) -> Norm | None:
+def find_norm(node: ir.Node) -> Norm | None:
+    """The GroupNorm whose heart is this InstanceNormalization; None if it is another one's."""
     grouped = made_by(node.inputs[0], "Reshape")
     if grouped is None or not (_all(node.inputs[1], 1) and _all(node.inputs[2], 0)):
         return None
@@ -128,12 +129,5 @@ def _replace(model: ir.Model, norm: Norm) -> None:
 def _flat(graph: ir.Graph, shift: ir.Value, name: str) -> ir.Node:
     """[B, C, 1, 1] as [B, C]."""
     shape = sizes(shift)[:2]
-    target = f"shape_{shape[0]}x{shape[1]}"
-    if target not in graph.initializers:
-        tensor = ir.tensor(np.array(shape, np.int64))
-        type_ = ir.TensorType(ir.DataType.INT64)
-        graph.register_initializer(ir.Value(name=target, type=type_, shape=ir.Shape([2]), const_value=tensor))
-    node = ir.node("Reshape", [shift, graph.initializers[target]], name=name)
-    output = node.outputs[0]
-    output.name, output.type, output.shape = name, shift.type, ir.Shape(shape)
-    return node
+    target = constant(graph, f"shape_{shape[0]}x{shape[1]}", np.array(shape))
+    return node("Reshape", [shift, target], name, shape, shift)

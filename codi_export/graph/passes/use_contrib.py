@@ -14,7 +14,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from codi_export.graph.casts import cast
-from codi_export.graph.match import sizes
+from codi_export.graph.nodes import sizes
 from codi_export.graph.passes.name_geglu import Gated
 from codi_export.graph.passes.name_norms import Norm
 from codi_export.ops.functions import DOMAIN
