@@ -1,6 +1,7 @@
 """The host library is compiled once, is what its sources say, and its refusals become Python errors."""
 
 import ctypes
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def test_a_library_that_cmake_built_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CODI_KERNELS", str(path))
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert library.load()._name == str(path)
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="would launch")
+@pytest.mark.usefixtures("fresh")
+def test_a_launch_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch, built: Path) -> None:
+    """The CUDA kernels as nvcc compiles and links them; arguments are looked at first."""
+    monkeypatch.setenv("CODI_KERNELS", str(built / "libcodi_kernels.so"))
+    if not hasattr(library.load(), "codi_noise_cuda"):
+        pytest.skip("needs nvcc: make .venv/.cuda")
+    with pytest.raises(ValueError, match="noise: a size of out is -1"):
+        library.call(Noise(batch=-1), "cuda")
+    sizes = dict.fromkeys(("batch", "channels", "height", "width"), 1)
+    with pytest.raises(ValueError, match=r"noise: .*CUDA"):
+        library.call(Noise(**sizes, out=64), "cuda")
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
