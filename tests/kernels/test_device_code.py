@@ -12,11 +12,7 @@ from tests.kernels import harness
 
 TOOLS = Path(sysconfig.get_path("purelib"), "nvidia/cu13/bin")
 OPS = ("geglu", "group_norm_silu", "image_io", "noise", "sampler_step")
-# Orin, Ada and Hopper in CI. The others cost as much each and seldom differ.
-ARCHITECTURES = [
-    pytest.param(sm, marks=[] if sm in (87, 89, 90) else [pytest.mark.slow])
-    for sm in (75, 80, 86, 87, 89, 90, 100, 110, 120)
-]
+ARCHITECTURES = (75, 80, 86, 87, 89, 90, 100, 110, 120)
 # Two blocks of 256 threads on a multiprocessor of 65,536 registers, at least; four where a thread's work is short.
 REGISTERS = {"group_norm_silu": 128} | dict.fromkeys(("geglu", "image_io", "noise", "sampler_step"), 64)
 PACKED = re.compile(r"float16ELi8E|IfLi4E")  # in the mangled name of a kernel that moves 16 bytes at a time

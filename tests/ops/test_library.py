@@ -2,6 +2,7 @@
 
 import ctypes
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_a_launch_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch, buil
     sizes = dict.fromkeys(("batch", "channels", "height", "width"), 1)
     with pytest.raises(ValueError, match=r"noise: .*CUDA"):
         library.call(Noise(**sizes, out=64), "cuda")
+
+
+def test_the_interface_is_c(tmp_path: Path) -> None:
+    program = tmp_path / "program.c"
+    program.write_text('#include "codi_kernels.h"\nint main(void) { return (int)sizeof(struct codi_geglu); }\n')
+    flags = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{library.sources()}")
+    result = subprocess.run(["cc", *flags, program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
