@@ -73,6 +73,34 @@ def started(result: Mapping[str, Any]) -> str:
     return f"{cold_start.table(result)}\n\n{machine}, {settings['rounds']} rounds in turns, {here['date']}."
 
 
+def engines(result: Mapping[str, Any]) -> str:
+    """Size and kernels at each number of steps, a row for each task and precision, a column for each kind of GPU."""
+    rows = {(one["graph"], one["precision"], one["sm"]): one for one in result["engines"]}
+    names = list(dict.fromkeys((graph.rpartition("-")[0], precision) for graph, precision, _ in rows))
+    kinds, counts = sorted({sm for *_, sm in rows}), sorted({graph.rpartition("-")[2] for graph, *_ in rows})
+
+    def cell(task: str, precision: str, sm: int, said: Callable[[Mapping[str, Any]], str]) -> str:
+        found = [rows.get((f"{task}-{count}", precision, sm)) for count in counts]
+        return " / ".join(said(one) if one else "–" for one in found)
+
+    def size(one: Mapping[str, Any]) -> str:
+        return f"{one['bytes'] / 1e6:.1f}"
+
+    def kernels(one: Mapping[str, Any]) -> str:
+        return str(sum(one["kernels"].values()))
+
+    steps = " / ".join(count.removesuffix("step") for count in counts)
+    columns = [*((sm, size) for sm in kinds), (kinds[0], kernels)]
+    header = [f"{'MB' if said is size else 'kernels'}, SM {sm}" for sm, said in columns]
+    lines = [f"| at {steps} steps |  | {' | '.join(header)} |", f"| --- | --- |{' ---: |' * len(header)}"]
+    for task, precision in names:
+        cells = [cell(task, precision, sm, said) for sm, said in columns]
+        lines.append(f"| {task} | {precision} | {' | '.join(cells)} |")
+    here = result["conditions"]
+    about = f"{result['runtime']}, built on {here['processor']}, {here['date']}; no GPU has run them."
+    return "\n".join([*lines, "", about])
+
+
 MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "end_to_end": compared,
     "steps": compared,

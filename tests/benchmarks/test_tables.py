@@ -46,3 +46,19 @@ def test_every_committed_comparison_has_what_repeating_takes() -> None:
         value = json.loads(file.read_text())
         if "samples" in value:
             assert {"processor", "threads", "commit", "date", "packages"} <= set(value["environment"]), file
+
+
+def test_engines_stand_by_steps_and_what_is_not_there_is_a_dash() -> None:
+    def row(steps: int, sm: int, size: int) -> dict[str, object]:
+        return {
+            "graph": f"sr-{steps}step",
+            "precision": "fp16",
+            "sm": sm,
+            "bytes": size,
+            "kernels": {"a": 2, "b": steps},
+        }
+
+    found = {"conditions": {"processor": "CPU", "date": "2026-01-01"}, "runtime": "rtx 1"}
+    made = tables.engines({**found, "engines": [row(1, 86, 10**6), row(4, 86, 2 * 10**6), row(1, 89, 3 * 10**6)]})
+    assert made.splitlines()[0] == "| at 1 / 4 steps |  | MB, SM 86 | MB, SM 89 | kernels, SM 86 |"
+    assert made.splitlines()[2] == "| sr | fp16 | 1.0 / 2.0 | 3.0 / – | 3 / 6 |"
