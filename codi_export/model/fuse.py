@@ -64,9 +64,9 @@ class Condition(nn.Module):
     def forward(self, image: Tensor, prompt: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """image uint8 [B, H, W, 3], prompt [B, T, D], mask uint8 [B, H, W, 1] -> what the denoiser makes of the
         condition (`Step.embed_condition`) and, last, what was seen: [B, 3 or 4, H, W] in [0, 1], a mask 0 or 1."""
-        seen = image.float().permute(0, 3, 1, 2) / 255
+        seen = image.float().permute(0, 3, 1, 2) / 255  # a cast first: TensorRT moves no uint8
         if mask is not None:
-            seen = torch.cat([seen, (mask.permute(0, 3, 1, 2) > 127).float()], dim=1)
+            seen = torch.cat([seen, (mask.float() > 127).float().permute(0, 3, 1, 2)], dim=1)
         looked_at = condition_image(self.kind, self.enlarge(seen), self.vae, self.factor)
         return *self.step.embed_condition(looked_at, prompt), seen
 

@@ -9,8 +9,11 @@ import pytest
 import codi_export
 from codi_export import registry
 from codi_export.backends import EngineOptions
+from codi_export.builder import trials_of
 from codi_export.finalize import finalize
 from codi_export.graph import passes
+from codi_export.graph.cache import default
+from codi_export.graph.export import export
 from codi_export.graph.unroll import unroll
 from codi_export.spec import Engine, Precision, PrecisionChoice
 from tests import tiny
@@ -56,3 +59,14 @@ def test_models_of_the_shape_of_stable_diffusion_build(kind: tiny.Kind, precisio
     compiler = registry.get("backends", "tensorrt-rtx").compiler
     built = compiler.build(tmp_path / "graph.onnx", EngineOptions(sm=89), lambda *_: None)
     assert sum(built.kernels.values()) > 100
+
+
+def test_a_mask_is_read_as_tensorrt_reads_bytes(tmp_path: Path) -> None:
+    """It casts uint8 and does nothing else with it, where every other runtime also moves it."""
+    model = tiny.backbone(tmp_path / "model", vae="dc")
+    net = tiny.adapter(tmp_path / "net", model, AdapterSpec("inpaint", condition="unshuffled"))
+    recipe = prepare(BuildSpec("inpaint", (1,), str(model), (str(net),)))
+    exported = export(recipe.pieces(), trials_of(recipe)[0], default())
+    ir.save(unroll(exported, recipe.schedules[0], recipe.sampler, "inpaint-1step"), tmp_path / "graph.onnx")
+    compiler = registry.get("backends", "tensorrt-rtx").compiler
+    assert compiler.build(tmp_path / "graph.onnx", EngineOptions(sm=89), lambda *_: None).engine
