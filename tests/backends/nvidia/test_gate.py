@@ -15,7 +15,8 @@ from codi_export.graph import passes
 from codi_export.graph.cache import default
 from codi_export.graph.export import export
 from codi_export.graph.unroll import unroll
-from codi_export.spec import Engine, Precision, PrecisionChoice
+from codi_export.recipe import prepare
+from codi_export.spec import AdapterSpec, BuildSpec, Engine, Precision, PrecisionChoice
 from tests import tiny
 
 PRECISION: PrecisionChoice = "fp16"
