@@ -118,7 +118,7 @@ def components(recipe: Recipe, graph: Graph, inputs: Arrays, device: Device, scr
     folder = scratch / f"{graph.name}-{graph.precision}"
     folder.mkdir(parents=True)
     for model in exported.models:
-        passes.run(model, passes.PRECISIONS[recipe.precision])
+        passes.run(model, passes.precision(recipe.precision))
     store.save_weights(exported.models, folder, graph.task)
     for model in exported.models:
         store.save(model, folder / f"{model.graph.name}.onnx")

@@ -1,9 +1,11 @@
-"""A graph run in a process of its own, whose memory ends with it: `python -m codi_export.apart`."""
+"""Graphs run in a process of its own, whose memory ends with it: `python -m codi_export.apart`."""
 
 import logging
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from codi_export import registry
+from codi_export import parity, registry
 from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 
 LOG = logging.getLogger(__name__)
+ROUNDS = 9
 LARGE = 1 << 30  # bytes of weights from which on they stay mapped: unpacked, they would not fit beside a build
 
 
@@ -29,13 +32,46 @@ def run(path: Path, inputs: Sequence[dict[str, NDArray[Any]]]) -> list[dict[str,
         for index, arrays in enumerate(inputs):
             contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
             save_file(contiguous, Path(folder, f"{index}.in"))
-        command = [sys.executable, "-m", "codi_export.apart", str(path), folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip().rpartition("\n")[2] or f"ended with status {done.returncode}"
-            raise CodiError(ErrorCode.BACKEND, f"{path} cannot be run: {said}", "codi-export doctor says what is here")
-        LOG.info("%s: at most %d bytes resident", path.name, int(done.stdout))
+        LOG.info("%s: at most %d bytes resident", path.name, int(_child("run", str(path), folder)))
         return [load_file(Path(folder, f"{index}.out")) for index in range(len(inputs))]
+
+
+def race(paths: tuple[Path, Path], inputs: dict[str, NDArray[Any]], backend: str) -> tuple[float, float]:
+    """CPU time of a call of the second graph over that of the first, on one thread of `backend`, the median of ROUNDS
+    pairs; and how far its 8-bit picture is from the first's there, in dB. Raises CodiError (backend), also where the
+    backend cannot run."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({name: np.asarray(array, order="C") for name, array in inputs.items()}, Path(folder, "0.in"))
+        ratio, difference = _child("race", *map(str, paths), folder, backend).split()
+        return float(ratio), float(difference)
+
+
+def _child(*arguments: str) -> str:
+    """What the process says. Raises CodiError (backend)."""
+    command = [sys.executable, "-m", "codi_export.apart", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2] or f"ended with status {done.returncode}"
+        raise CodiError(
+            ErrorCode.BACKEND, f"{arguments[1]} cannot be run: {said}", "codi-export doctor says what is here"
+        )
+    return done.stdout
+
+
+def _race(first: Path, second: Path, folder: Path, name: str) -> None:
+    """The child: calls in turns, after one of each."""
+    backend: Backend = registry.get("backends", name)
+    inputs = load_file(folder / "0.in")
+    runners = [backend.open(path, "cpu", 1) for path in (first, second)]
+    times: list[list[float]] = [[], []]
+    pictures = [runner(inputs)["output"].astype(np.float32) for runner in runners]
+    difference = parity.psnr(*(picture / 127.5 - 1 for picture in pictures))
+    for _ in range(ROUNDS):
+        for runner, taken in zip(runners, times, strict=True):
+            start = time.process_time()
+            runner(inputs)
+            taken.append(time.process_time() - start)
+    print(statistics.median(b / a for a, b in zip(*times, strict=True)), difference)
 
 
 def main(path: Path, folder: Path) -> None:
@@ -51,4 +87,8 @@ def main(path: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    what, *given = sys.argv[1:]
+    if what == "race":
+        _race(Path(given[0]), Path(given[1]), Path(given[2]), given[3])
+    else:
+        main(Path(given[0]), Path(given[1]))

@@ -6,29 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from safetensors.numpy import save
 
-from codi_export import apart, bundle, files, parity, planner, registry, zoo
+from codi_export import bundle, files, parity, planner, registry, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, lowerings, passes, store, text
 from codi_export.graph.cache import Cache
-from codi_export.graph.export import Exported, export
-from codi_export.graph.rounding import imitate_bf16
-from codi_export.graph.unroll import probes, unroll
+from codi_export.graph.export import export
+from codi_export.graph.unroll import unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference, storage
 from codi_export.model.parts import Weights
 from codi_export.model.text import load_text
+from codi_export.narrowing import narrow
 from codi_export.parity import Outcome
 from codi_export.planner import Workload
 from codi_export.recipe import Recipe, precision_of, prepare
-from codi_export.runtime.noise import normal
 from codi_export.spec import (
     GRAPH_OPSETS,
     BuildSpec,
@@ -36,16 +32,13 @@ from codi_export.spec import (
     Graph,
     Manifest,
     Parity,
-    Precision,
     PrecisionChoice,
     Schedule,
     TensorSpec,
 )
+from codi_export.trials import Inputs, run_graph, trials_of
 
 Progress = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
-Inputs = dict[str, NDArray[Any]]  # of one call, by name
-
-SEEDS = (0, 1)  # two, so that a graph that ignores its noise is found out
 TOOLS = ("codi-export", "torch", "diffusers", "transformers", "onnx", "onnx-ir", "onnxscript", "onnxruntime")
 
 
@@ -60,6 +53,7 @@ def build(
     vae: str = "full",
     sampler: str = "",
     precision: PrecisionChoice = "auto",
+    calibration: str = "",
     target: str = "",
     height: int = 0,
     width: int = 0,
@@ -93,6 +87,7 @@ def build(
             vae=vae,
             sampler=sampler,
             precision=precision,
+            calibration=calibration,
             target=target,
             height=height,
             width=width,
@@ -121,10 +116,15 @@ def build_specs(
     Raises CodiError (output-exists, unknown-name, bad-model, bad-option, parity, write-failed).
     """
     total = 1 + sum(1 + 2 * len(spec.steps) for spec in specs)
-    stages = iter(range(total + 1))
+    done = -1
 
     def begin(stage: str) -> None:
-        progress(stage, next(stages), total)
+        nonlocal done
+        done += 1
+        progress(stage, done, total)
+
+    def note(news: str) -> None:
+        progress(news, done, total)
 
     for spec in specs:
         _refuse(spec)
@@ -141,7 +141,7 @@ def build_specs(
         graphs = [
             graph
             for recipe, original in zip(recipes, originals, strict=True)
-            for graph in _build_task(recipe, original, folder, begin, kept)
+            for graph in _build_task(recipe, original, folder, begin, note, kept)
         ]
         manifest = _manifest(folder, before, recipes, graphs)
         bundle.write_manifest(folder, manifest)
@@ -159,14 +159,21 @@ def _refuse(spec: BuildSpec) -> None:
 def estimate(spec: BuildSpec, cache: Cache) -> Workload:
     """What a build of the first graph of `spec` would make, for `planner.plan`; nothing is written but the cache."""
     recipe = prepare(spec, weights="stored")
-    exported = _export(recipe, trials_of(recipe)[0], cache)
+    exported = export(recipe.pieces(), trials_of(recipe)[0], replace(cache, task=recipe.task.name))
+    for piece in exported.models:
+        passes.run(piece, passes.precision(recipe.precision))
     schedule, name = recipe.schedules[0], spec.graphs[0]
     model = unroll(exported, schedule, recipe.sampler, name)
     return Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
 
 
 def _build_task(
-    recipe: Recipe, originals: Sequence[Outcome | None], folder: Path, begin: Callable[[str], None], cache: Cache
+    recipe: Recipe,
+    originals: Sequence[Outcome | None],
+    folder: Path,
+    begin: Callable[[str], None],
+    note: Callable[[str], None],
+    cache: Cache,
 ) -> Iterator[Graph]:
     """Trace the task's pieces once; then for each number of steps unroll them, and compare the graph with torch.
     `originals`: as `_originals`."""
@@ -175,11 +182,12 @@ def _build_task(
         (folder / part).mkdir(exist_ok=True)
 
     begin(f"tracing {task}")
-    exported = _export(recipe, trials[0], cache)
+    traced = export(pieces, trials[0], replace(cache, task=task))
+    narrowed = narrow(recipe, traced, folder, note)
     models = []
     for schedule, name in zip(recipe.schedules, recipe.spec.graphs, strict=True):
         begin(f"unrolling {name}")
-        models.append(unroll(exported, schedule, recipe.sampler, name))
+        models.append(unroll(narrowed.exported, schedule, recipe.sampler, name))
     store.save_weights(models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
         text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)
@@ -194,25 +202,18 @@ def _build_task(
 
         begin(f"checking {name} against torch")
         wanted = [Outcome(*reference.run(pieces, schedule, recipe.sampler, inputs)) for inputs in trials]
-        found = _run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials, recipe.precision)
+        found = run_graph(folder / "graphs" / f"{name}.onnx", schedule, trials, recipe.precision)
         figures = parity.require(found, wanted, recipe.tolerance)
         lost = parity.compare([wanted[0]], [original or wanted[0]])
         _save_golden(folder / "golden" / f"{name}.safetensors", trials[0], wanted[0])
         adapter, size = files.sha256(folder / "graphs" / f"{task}.safetensors"), cost.weight_bytes(model)
         record = _record(recipe, schedule, name, figures)
+        record = replace(record, islands=narrowed.islands, speed=narrowed.speed)
         lowered = lowerings.save(model, folder / "graphs", recipe.spec.target, recipe.precision)
         for path in (path for kind, path in lowered.items() if kind in lowerings.ANYWHERE):
-            parity.require(_run_graph(path, schedule, trials, recipe.precision), wanted, recipe.tolerance)
+            parity.require(run_graph(path, schedule, trials, recipe.precision), wanted, recipe.tolerance)
         paths = {kind: path.relative_to(folder).as_posix() for kind, path in lowered.items()}
         yield replace(record, storage=lost, adapter_sha256=adapter, weight_bytes=size, lowerings=paths)
-
-
-def _export(recipe: Recipe, inputs: Inputs, cache: Cache) -> Exported:
-    """The pieces, in the precision that they compute in."""
-    exported = export(recipe.pieces(), inputs, replace(cache, task=recipe.task.name))
-    for piece in exported.models:
-        passes.run(piece, passes.PRECISIONS[recipe.precision])
-    return exported
 
 
 def _originals(recipe: Recipe) -> list[Outcome | None]:
@@ -250,41 +251,6 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
 def _weights(spec: BuildSpec) -> Weights:
     """How they are loaded: low-rank changes are added up in float32."""
     return "float32" if spec.loras else "stored"
-
-
-def trials_of(recipe: Recipe) -> list[Inputs]:
-    """What a graph is tried on: the zoo's photo at the input's size, its centre masked, once with the noise of each
-    seed."""
-    batch, height, width, _ = recipe.image_shape
-    with Image.open(zoo.PHOTO) as file:
-        photo = ImageOps.fit(file.convert("RGB"), (width, height))
-    mask = np.zeros((batch, height, width, 1), np.uint8)
-    mask[:, height // 4 : -height // 4, width // 4 : -width // 4] = 255
-    fixed = {
-        "image": np.repeat(np.asarray(photo)[None], batch, axis=0),
-        "mask": mask,
-        "prompt_embeds": recipe.prompt.expand(batch, -1, -1).numpy(),
-    }
-    scales = (np.array(1 - seed / 2, np.float32) for seed in SEEDS)
-    noises = (normal(seed, recipe.noise_shape) for seed in SEEDS)
-    trials = ({**fixed, "noise": n, "adapter_scale": s} for n, s in zip(noises, scales, strict=True))
-    return [{spec.name: trial[spec.name] for spec in recipe.inputs} for trial in trials]
-
-
-def _run_graph(path: Path, schedule: Schedule, trials: Sequence[Inputs], precision: Precision) -> list[Outcome]:
-    """The file itself gives the 8-bit picture; a copy with further outputs, over the same weights, gives the rest. In
-    bfloat16, which has no kernels here, the copy imitates it and gives both."""
-    probe = path.with_suffix(".probe.onnx")
-    names = probes(schedule)
-    runs_here = precision != "bf16"
-    store.save_probe(path, probe, names, *(() if runs_here else (imitate_bf16,)))
-    values = apart.run(probe, trials)
-    outputs = apart.run(path, trials) if runs_here else values
-    probe.unlink()
-    return [
-        Outcome(output["output"], value[names[-1]], [value[name] for name in names[:-1]])
-        for output, value in zip(outputs, values, strict=True)
-    ]
 
 
 def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from codi_export import apart, files, parity
-from codi_export.builder import trials_of
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes, store
 from codi_export.graph.cache import Cache
@@ -30,6 +29,7 @@ from codi_export.model.components import Component
 from codi_export.model.text import Text, load_text
 from codi_export.recipe import Recipe, prepare
 from codi_export.spec import BuildSpec, Schedule, to_json
+from codi_export.trials import trials_of
 
 FACTS = "codi_components.json"
 GRAPH = "model.onnx"
@@ -127,7 +127,7 @@ def _write(folder: Path, component: Component, recipe: Recipe, cache: Cache) -> 
     cache = replace(cache, task=recipe.task.name)
     model = trace(component.name, component.module, component.inputs, component.outputs, cache)
     precision = "fp32" if component.name == "text_encoder" else recipe.precision
-    passes.run(model, (*passes.PRECISIONS[precision], *passes.UNROLLED_PASSES))
+    passes.run(model, (*passes.precision(precision), *passes.UNROLLED_PASSES))
     for unread in [value for value in model.graph.inputs if not value.uses()]:  # such as a prompt that no adapter reads
         model.graph.inputs.remove(unread)
     given = {str(value.name): component.examples[str(value.name)] for value in model.graph.inputs}

@@ -20,7 +20,8 @@ FOLDER = "engines"
 
 def sources(manifest: Manifest, graph: Graph) -> dict[str, str]:
     """The graph and every file that it may read weights from, with their SHA-256."""
-    names = ("backbone", "encoder", graph.task, graph.name)
+    kind = ".int8" if graph.precision == "int8" else ""
+    names = (f"backbone{kind}", f"encoder{kind}", graph.task, graph.name)
     paths = {graph.path, *(f"graphs/{name}.safetensors" for name in names)}
     return {entry.path: entry.sha256 for entry in manifest.files if entry.path in paths}
 

@@ -21,6 +21,7 @@ class ErrorCode(str, Enum):
     DIVERGED = "diverged"
     PARITY = "parity"
     BACKEND = "backend"
+    NO_GAIN = "no-gain"
     DOES_NOT_FIT = "does-not-fit"
     NO_ENGINE = "no-engine"
     REMOTE = "remote"

@@ -12,14 +12,14 @@ from typing import Any, Literal, TypeVar
 
 from codi_export.errors import CodiError, ErrorCode
 
-Precision = Literal["fp32", "fp16", "bf16"]  # of a computation; weights are stored in half precision for all
-PrecisionChoice = Literal["auto", "fp32", "fp16", "bf16"]  # auto: fp32 on a CPU, fp16 on a GPU
+Precision = Literal["fp32", "fp16", "bf16", "int8"]  # of a computation; but for int8 weights are stored as float16
+PrecisionChoice = Literal["auto", "fp32", "fp16", "bf16", "int8"]  # auto: fp32 on a CPU, fp16 on a GPU
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Dim = int | str  # a fixed size, or the name of a free one
 
 # The ONNX opset of a graph by what it computes in: TensorRT 10.3 on JetPack 6 parses 18, which has no convolution in
-# bfloat16.
-GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22}
+# bfloat16 and no quantisation of float16.
+GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22, "int8": 19}
 
 SCHEMA_VERSION = 1
 PORTABLE = "portable"  # the graph that every runtime opens
@@ -165,6 +165,7 @@ class BuildSpec:
     vae: str = "full"  # the model's own; `tiny`: its vae_tiny/; or a folder
     sampler: str = ""  # empty: what the adapter was trained for
     precision: PrecisionChoice = "auto"
+    calibration: str = ""  # a folder of pictures that ranges are measured on; empty: the zoo's photo
     target: str = ""  # a machine that it must fit, and that `auto` is chosen for; the graphs stay portable
     height: int = 0
     width: int = 0
@@ -230,6 +231,8 @@ TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(latent_rms=1e-4, image_psnr_db=60.0, max_level=1),
     "fp16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
     "bf16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
+    # 35 dB: an error three times finer than what the best of our super-resolution pictures is from the original
+    "int8": Tolerance(latent_rms=5e-2, image_psnr_db=35.0, max_level=None, elsewhere_db=32.0),
 }
 
 
@@ -262,6 +265,8 @@ class Graph:
     cost: str = ""  # a file with a `NodeCost` for each node
     lowerings: dict[str, str] = field(default_factory=dict)  # name -> the same graph, as one runtime likes it
     weight_bytes: int = 0  # of all its constants, each counted once
+    islands: tuple[str, ...] = ()  # modules and values that stay in a wider type than `precision`
+    speed: dict[str, float] = field(default_factory=dict)  # backend -> CPU time over that of fp32, measured at build
 
     @property
     def steps(self) -> int:

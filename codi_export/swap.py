@@ -36,6 +36,12 @@ def swap(folder: Path, adapter: Path, task: str = "") -> Manifest:
             f"{folder} was built with an adapter that has a U-Net of its own, or changes to it",
             "no other adapter was made for that U-Net: build a bundle with this one",
         )
+    if any(graph.precision == "int8" for graph in graphs):
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"{folder} computes task '{task}' in int8, whose ranges were measured with its adapter",
+            "build it with the new one",
+        )
     if any(len(build.adapters) > 1 for build in manifest.builds if build.task == task):
         raise CodiError(
             ErrorCode.BAD_OPTION, f"{folder} sums several adapters for task '{task}'", "build it with the new ones"

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import codi_export
-from codi_export import builder, bundle, costs
+from codi_export import apart, builder, bundle, costs
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph.export import Exported
 from codi_export.parity import Outcome
@@ -126,12 +126,12 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> BuildSpec:
 
 
 def test_a_graph_that_differs_is_not_kept(traced: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = builder._run_graph
+    honest = builder.run_graph
 
     def wrong(*given: object) -> list[Outcome]:
         return [replace(one, latents=[1.01 * x for x in one.latents]) for one in honest(*given)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(builder, "_run_graph", wrong)
+    monkeypatch.setattr(builder, "run_graph", wrong)
     with pytest.raises(CodiError, match=r"x of step 1 is the first to, by 1\.0e-02") as raised:
         builder.build_specs([traced], tmp_path / "out")
     assert raised.value.code is ErrorCode.PARITY
@@ -196,3 +196,31 @@ def test_weights_are_stored_as_half_and_what_that_costs_is_told(built: tuple[Pat
         assert {str(tensor.dtype) for tensor in tensors.values()} == {"float16"}
     for graph in manifest.graphs:
         assert 0 < graph.storage.latent_rms < 2e-2, "random weights are no half-precision numbers"
+
+
+RACES = {"onnxruntime": (1.2, 46.0), "openvino": (0.6, 46.0), "openvino-bf16": (0.4, 30.0)}  # time, dB
+
+
+def test_int8_is_for_layers_and_not_for_all_of_them(
+    traced: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "race", lambda paths, inputs, backend: RACES[backend])
+    (graph,) = builder.build_specs([replace(traced, precision="int8")], tmp_path / "out").graphs
+    assert graph.speed == {"onnxruntime": 1.2, "openvino": 0.6}, "what is too far off is none"
+    assert 1e-3 < graph.parity.latent_rms <= graph.tolerance.latent_rms
+    names = {entry.path for entry in bundle.read_manifest(tmp_path / "out").files}
+    assert "graphs/backbone.int8.safetensors" in names and "graphs/backbone.safetensors" not in names
+    kinds = {str(one.dtype) for one in safetensors.numpy.load_file(tmp_path / "out/graphs/sr.safetensors").values()}
+    assert kinds == {"int8", "float16", "float32"}, "weights, biases, scales"
+    assert all(check.ok for check in checks(tmp_path / "out"))
+    assert not (tmp_path / "out/narrowing").exists()
+
+
+def test_int8_that_is_slower_is_refused_with_the_figures(
+    traced: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "race", lambda paths, inputs, backend: (1.25, 46.0))
+    with pytest.raises(CodiError, match=r"not faster .*onnxruntime 1\.25 times its time \(46 dB\)") as raised:
+        builder.build_specs([replace(traced, precision="int8")], tmp_path / "out")
+    assert raised.value.code is ErrorCode.NO_GAIN
+    assert list(tmp_path.iterdir()) == []

@@ -113,10 +113,16 @@ COUNT = click.IntRange(min=1)
     help="Of the computation; auto: the target's fastest, fp32 on a CPU. Weights are stored as float16 whatever it is.",
 )
 @click.option(
+    "--calibration",
+    metavar="DIR",
+    default="",
+    help="Pictures as the task takes them, for int8: ranges are measured on them. The built-in photo if left out.",
+)
+@click.option(
     "--min-psnr",
     metavar="DB",
     type=click.FloatRange(min=0, min_open=True),
-    help="What parity with torch must reach; 60 for fp32 and 40 for fp16 and bf16 if left out.",
+    help="What parity with torch must reach; 60 for fp32, 40 for fp16 and bf16, 35 for int8 if left out.",
 )
 @click.option(
     "--fuse",
@@ -148,6 +154,7 @@ def build(
     adapter_scale_input: bool,
     text_input: bool,
     precision: PrecisionChoice,
+    calibration: str,
     target: str,
     backends: tuple[str, ...],
     min_psnr: float | None,
@@ -168,6 +175,7 @@ def build(
         vae=vae,
         sampler=sampler,
         precision=precision,
+        calibration=calibration,
         target=target,
         height=height or 0,
         width=width or 0,
@@ -180,7 +188,9 @@ def build(
         min_psnr=min_psnr or 0.0,
     )
     specs = for_tasks(tasks, adapters, common)
-    _explain_precision(common)
+    precision_reason = _precision_reason(common)
+    if precision == "auto" and (target or explain):
+        terminal.say(f"precision: {precision_reason}")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
     compilers = [name for name in backends if registry.get("backends", name).compiler]
     for name in compilers:
@@ -204,15 +214,17 @@ def build(
         report["engines"] = [engine_json(result) for result in done]
         lines += [engine_line(result) for result in done]
     if as_json:
-        terminal.print_json({kind: str(folder), **report})
+        explained = {"precision": precision_reason} if explain else {}
+        terminal.print_json({kind: str(folder), **report, **explained})
     else:
         click.echo("\n".join(lines))
 
 
-def _explain_precision(spec: BuildSpec) -> None:
-    if spec.target and spec.precision == "auto":
-        target = registry.get("targets", spec.target)
-        terminal.say(f"precision: {reason(choose('auto', target), target)}")
+def _precision_reason(spec: BuildSpec) -> str:
+    if spec.precision != "auto":
+        return f"{spec.precision}, as asked for"
+    target = registry.get("targets", spec.target or "cpu")
+    return reason(choose("auto", target), target)
 
 
 Report = tuple[dict[str, Any], list[str]]  # for machines, for people

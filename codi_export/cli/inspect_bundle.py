@@ -34,6 +34,8 @@ def _print_graph(graph: Graph, swapped: bool) -> None:
         "steps": f"{graph.steps}, at t = {timesteps}",
         "sampler": f"{graph.sampler} on {graph.schedule.prediction_type}",
         "precision": graph.precision,
+        "islands": ", ".join(graph.islands) or "none: all of the network computes in it",
+        "speed": ", ".join(f"{ratio:.2f} of fp32 on {name}" for name, ratio in graph.speed.items()) or "not measured",
         "inputs": "  ".join(_tensor(spec) for spec in graph.inputs),
         "outputs": "  ".join(_tensor(spec) for spec in graph.outputs),
         "scale": f"{graph.scale} output pixels per input pixel",

@@ -119,6 +119,10 @@ def _shape(value: ir.Value | None) -> list[int]:
 
 
 def _bytes(value: ir.Value) -> int:
+    """What its reader moves: of a dequantised value the one before, for runtimes compute on that."""
+    producer = value.producer()
+    if producer is not None and producer.op_type == "DequantizeLinear" and producer.inputs[0] is not None:
+        value = producer.inputs[0]
     assert value.dtype is not None, value
     return math.ceil(math.prod(_shape(value)) * value.dtype.bitwidth / 8)
 

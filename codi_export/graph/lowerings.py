@@ -27,8 +27,8 @@ ANYWHERE = ("codi",)  # its functions are standard operators, so that any provid
 
 
 def of(target: str, precision: Precision) -> tuple[str, ...]:
-    """The lowerings that a build for `target` adds: both are about kernels of GPUs, which there are none of in bf16."""
-    return tuple(LOWERINGS) if target and registry.get("targets", target).sm and precision != "bf16" else ()
+    """The lowerings that a build for `target` adds: both are about kernels of GPUs in fp32 and fp16."""
+    return tuple(LOWERINGS) if target and registry.get("targets", target).sm and precision in ("fp32", "fp16") else ()
 
 
 def lower(model: ir.Model, name: str) -> ir.Model:

@@ -2,8 +2,9 @@
 
 `backbone.safetensors` and `<task>.safetensors` hold the backbone's and the adapter's tensors as their own files have
 them, so that a file of the same layout can stand in for another; `encoder.safetensors` the part of the VAE that only
-some tasks need. What is derived from them or from the build's options (the prompt's embedding, resize matrices) lies in
-`<graph>.safetensors`.
+some tasks need. Graphs with int8 weights have `backbone.int8.safetensors` and `encoder.int8.safetensors` in place of
+these, so that others may share the bundle. What is derived from the tensors or from the build's options (the prompt's
+embedding, resize matrices) lies in `<graph>.safetensors`.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ DTYPES = {
     ir.DataType.BFLOAT16: "BF16",
     ir.DataType.INT64: "I64",
     ir.DataType.INT32: "I32",
+    ir.DataType.INT8: "I8",
     ir.DataType.UINT8: "U8",
     ir.DataType.BOOL: "BOOL",
 }
@@ -45,18 +47,19 @@ def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
     Raises CodiError (bad-option) if a file of an earlier graph holds other weights than these.
     """
     values = [value for model in models for name, value in model.graph.initializers.items() if is_weight(name)]
+    kind = ".int8" if any(value.dtype == ir.DataType.INT8 for value in values) else ""
     weights: dict[str, Tensors] = {}
     for value in values:
-        weights.setdefault(_file(_name(value), task), {})[_name(value)] = _tensor(value)
+        weights.setdefault(_file(_name(value), task, kind), {})[_name(value)] = _tensor(value)
     stored = {name: tensor for file, part in weights.items() for name, tensor in share(folder / file, part).items()}
     for value in values:
         value.const_value = stored[_name(value)]
 
 
-def _file(name: str, task: str) -> str:
+def _file(name: str, task: str, kind: str) -> str:
     if name.startswith(ADAPTERS):
         return f"{task}.safetensors"
-    return "encoder.safetensors" if name.startswith(ENCODER) else "backbone.safetensors"
+    return f"encoder{kind}.safetensors" if name.startswith(ENCODER) else f"backbone{kind}.safetensors"
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -69,6 +72,11 @@ def save(model: ir.Model, path: Path) -> None:
     for name in sorted(model.graph.initializers):  # in an order that does not tell how the graph came about
         model.graph.initializers[name] = model.graph.initializers.pop(name)
     ir.save(model, path)
+
+
+def load(path: Path) -> ir.Model:
+    """A graph as it was saved; its weights are read where they are used."""
+    return ir.load(path)
 
 
 def save_probe(

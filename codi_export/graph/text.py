@@ -29,7 +29,7 @@ class Embed(nn.Module):
 def export_text(text: Text, folder: Path) -> None:
     """Write both files to the bundle `folder`; raises CodiError (bad-model) for a tokenizer without a fast form."""
     model = trace("text", Embed(text.encoder), {"input_ids": text.tokens(["a photo"])}, ("prompt_embeds",), Cache(None))
-    passes.run(model, (*passes.PRECISIONS["fp32"], *passes.DEFAULT_PASSES))
+    passes.run(model, (*passes.precision("fp32"), *passes.DEFAULT_PASSES))
     store.save(model, folder / GRAPH)
     tokenizer = getattr(text.tokenizer, "backend_tokenizer", None)
     if tokenizer is None:

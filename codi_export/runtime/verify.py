@@ -95,7 +95,7 @@ def judge(folder: Path, graph: Graph, session: Session) -> str:
     output = session.run(**inputs)
     _require_alive(session, output, inputs)
     chosen: Backend = registry.get("backends", session.backend)
-    limit = TOLERANCES[chosen.precision] if chosen.precision else graph.tolerance
+    limit = TOLERANCES[chosen.precision] if chosen.precision and graph.precision != "int8" else graph.tolerance
     return _compare(output, expected, limit, on_cpu=session.provider == "cpu")
 
 

@@ -16,6 +16,8 @@ OPS = tuple(f"codi_export.ops.{name}" for name in ("arguments", "attention", "fu
 # Everything else works without extras.
 NEEDS_EXPORT = (
     "codi_export.builder",
+    "codi_export.narrowing",
+    "codi_export.trials",
     "codi_export.components",
     "codi_export.recipe",
     "codi_export.model",

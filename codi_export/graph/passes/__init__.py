@@ -1,6 +1,6 @@
 """What is done to every graph, in order. A pass is one file and one line below; each says if it changed something."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass
@@ -18,11 +18,14 @@ from codi_export.graph.passes.merge_casts import MergeCasts
 from codi_export.graph.passes.merge_unshuffling import MergeUnshuffling
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
 from codi_export.graph.passes.narrow_compute import NarrowCompute
+from codi_export.graph.passes.quantize_layers import QuantizeLayers
 from codi_export.graph.passes.raise_opset import RaiseOpset
 from codi_export.graph.passes.share_constants import ShareConstants
 from codi_export.graph.passes.store_half import StoreHalf
 from codi_export.graph.passes.unflatten_norms import UnflattenNorms
 from codi_export.spec import GRAPH_OPSETS, Precision
+
+Pass = InPlacePass
 
 DEFAULT_PASSES: tuple[InPlacePass, ...] = (
     FoldConstants(),
@@ -45,12 +48,26 @@ UNROLLED_PASSES: tuple[InPlacePass, ...] = (
     RemoveUnusedNodesPass(),
 )
 
-# What is done to a piece before it is unrolled, so that it computes in a precision.
-PRECISIONS: dict[Precision, tuple[InPlacePass, ...]] = {
-    "fp32": (StoreHalf(),),
-    "fp16": (StoreHalf(), NarrowCompute(ir.DataType.FLOAT16), MergeCasts()),
-    "bf16": (StoreHalf(), NarrowCompute(ir.DataType.BFLOAT16), MergeCasts(), RaiseOpset(GRAPH_OPSETS["bf16"])),
-}
+
+def precision(
+    name: Precision,
+    islands: frozenset[str] = frozenset(),
+    largest: Mapping[str, float] | None = None,
+    half: bool = False,
+) -> tuple[Pass, ...]:
+    """What is done to a piece before it is unrolled, so that it computes in a precision; `islands`, modules and values,
+    stay wider. For int8: `largest` that each layer reads, and whether all else is float16."""
+    match name:
+        case "fp32":
+            return (StoreHalf(),)
+        case "fp16":
+            return StoreHalf(), NarrowCompute(ir.DataType.FLOAT16, islands), MergeCasts()
+        case "bf16":
+            narrow = NarrowCompute(ir.DataType.BFLOAT16, islands)
+            return StoreHalf(), narrow, MergeCasts(), RaiseOpset(GRAPH_OPSETS[name])
+        case "int8":
+            around = precision("fp16" if half else "fp32")
+            return *around, QuantizeLayers(largest or {}, islands, unsigned=not half), RaiseOpset(GRAPH_OPSETS[name])
 
 
 def run(model: ir.Model, passes: Sequence[InPlacePass] = DEFAULT_PASSES) -> list[str]:

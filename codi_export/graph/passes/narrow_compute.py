@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from codi_export.graph.casts import cast, prepend
+from codi_export.graph.layers import belongs
 from codi_export.graph.store import is_weight
 
 WIDE = ir.DataType.FLOAT
@@ -19,14 +20,16 @@ FIXED = {"Resize": 1}  # of these operators only so many inputs follow the type;
 
 
 class NarrowCompute(InPlacePass):
-    """Meant for one piece; over several it would take what lies between them for the network too."""
+    """Meant for one piece; over several it would take what lies between them for the network too. `islands`, modules
+    and values, stay float32."""
 
-    def __init__(self, dtype: ir.DataType = ir.DataType.FLOAT16) -> None:
+    def __init__(self, dtype: ir.DataType = ir.DataType.FLOAT16, islands: frozenset[str] = frozenset()) -> None:
         super().__init__()
         self.dtype = dtype
+        self.islands = islands
 
     def call(self, model: ir.Model) -> PassResult:
-        network = [node for node in _between_layers(model.graph) if _computes_wide(node)]
+        network = [node for node in _between_layers(model.graph) if _computes_wide(node) and self._narrows(node)]
         outputs = [value for node in network for value in node.outputs if value.dtype == WIDE]
         inside = set(outputs)
         given: dict[ir.Value, ir.Value] = {}
@@ -39,6 +42,9 @@ class NarrowCompute(InPlacePass):
         for value in outputs:
             self._widen_outside(model.graph, value, set(network))
         return PassResult(model, modified=bool(network))
+
+    def _narrows(self, node: ir.Node) -> bool:
+        return not belongs(str(node.outputs[0].name), self.islands)
 
     def _narrowed(self, graph: ir.Graph, value: ir.Value, given: dict[ir.Value, ir.Value]) -> ir.Value:
         """What comes from outside, cast once for all its readers."""

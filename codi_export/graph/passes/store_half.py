@@ -20,10 +20,15 @@ class StoreHalf(InPlacePass):
 
     def call(self, model: ir.Model) -> PassResult:
         named = model.graph.initializers.items()
-        weights = [value for name, value in named if is_weight(name) and value.dtype == ir.DataType.FLOAT]
+        weights = [value for name, value in named if is_weight(name) and _is_wide(value)]
         for weight in weights:
             _store(model.graph, weight)
         return PassResult(model, modified=bool(weights))
+
+
+def _is_wide(weight: ir.Value) -> bool:
+    """The scales of an int8 weight stay float32."""
+    return weight.dtype == ir.DataType.FLOAT and all(user.op_type != "DequantizeLinear" for user in weight.consumers())
 
 
 def _store(graph: ir.Graph, weight: ir.Value) -> None:

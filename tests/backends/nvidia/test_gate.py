@@ -9,14 +9,15 @@ import pytest
 import codi_export
 from codi_export import registry
 from codi_export.backends import EngineOptions
-from codi_export.builder import trials_of
 from codi_export.finalize import finalize
 from codi_export.graph import passes
 from codi_export.graph.cache import default
 from codi_export.graph.export import export
+from codi_export.graph.layers import layers
 from codi_export.graph.unroll import unroll
 from codi_export.recipe import prepare
 from codi_export.spec import AdapterSpec, BuildSpec, Engine, Precision, PrecisionChoice
+from codi_export.trials import trials_of
 from tests import tiny
 
 PRECISION: PrecisionChoice = "fp16"
@@ -47,13 +48,15 @@ def test_kernels_stay_within_their_budget(name: str, engines: dict[str, Engine])
 
 
 @pytest.mark.parametrize(
-    ("kind", "precision"), [("epsilon", "fp32"), ("v_prediction", "fp32"), ("v_prediction", "bf16")]
+    ("kind", "precision"),
+    [("epsilon", "fp32"), ("v_prediction", "fp32"), ("v_prediction", "bf16"), ("v_prediction", "int8")],
 )
 def test_models_of_the_shape_of_stable_diffusion_build(kind: tiny.Kind, precision: Precision, tmp_path: Path) -> None:
     schedule = next(s for s in tiny.recipe(kind).schedules if len(s) == 1)
     exported = tiny.exported(kind)
     for piece in exported.models:
-        passes.run(piece, passes.PRECISIONS[precision])
+        largest = {layer.name: 4.0 for layer in layers(piece.graph)}
+        passes.run(piece, passes.precision(precision, frozenset(), largest, half=True))
     model = unroll(exported, schedule, registry.get("samplers", "prev"), "sr-1step")
     passes.run(model)
     ir.save(model, tmp_path / "graph.onnx")

@@ -42,7 +42,7 @@ def run(one: ir.Model) -> np.ndarray:
 
 def narrowed() -> ir.Model:
     one = model()
-    assert passes.run(one, passes.PRECISIONS["fp16"]) == [
+    assert passes.run(one, passes.precision("fp16")) == [
         "StoreHalf",
         "NarrowCompute",
         "MergeCasts",
@@ -74,7 +74,7 @@ def test_numbers() -> None:
 
 def test_a_second_time_changes_nothing() -> None:
     one = narrowed()
-    assert passes.run(one, passes.PRECISIONS["fp16"]) == []
+    assert passes.run(one, passes.precision("fp16")) == []
 
 
 def test_without_layers_nothing_changes() -> None:
@@ -94,9 +94,9 @@ def test_an_output_of_the_network_keeps_its_name_and_type(dtype: ir.DataType) ->
 
 def test_bfloat16_is_opset_22() -> None:
     one = model()
-    passes.run(one, passes.PRECISIONS["bf16"])
+    passes.run(one, passes.precision("bf16"))
     types = {str(value.name): value.dtype for node in one.graph for value in node.outputs}
     assert {types[name] for name in ("first", "soft", "gated", "large", "last")} == {ir.DataType.BFLOAT16}
     assert one.graph.initializers["unet.w"].dtype == ir.DataType.FLOAT16, "stored as for every precision"
     onnx.checker.check_model(ir.to_proto(one), full_check=True)
-    assert passes.run(one, passes.PRECISIONS["bf16"]) == []
+    assert passes.run(one, passes.precision("bf16")) == []

@@ -16,8 +16,9 @@ const char* const FINALIZE = "on this device: codi-export finalize";
 // The graph and every file that it may read weights from, with their SHA-256.
 std::map<std::string, std::string> sources(const Manifest& manifest, const Graph& graph) {
     std::map<std::string, std::string> found;
+    const std::string kind = graph.precision == "int8" ? ".int8" : "";
     for (const FileEntry& entry : manifest.files)
-        for (const std::string& name : {std::string("backbone"), std::string("encoder"), graph.task, graph.name})
+        for (const std::string& name : {"backbone" + kind, "encoder" + kind, graph.task, graph.name})
             if (entry.path == graph.path || entry.path == "graphs/" + name + ".safetensors") found[entry.path] = entry.sha256;
     return found;
 }

@@ -1,0 +1,130 @@
+"""Compute convolutions and products with weights in int8.
+
+Before: Conv(x, Cast(w))
+After:  Conv(DequantizeLinear(QuantizeLinear(x, s)), DequantizeLinear(w8, t))
+
+Symmetric, because TensorRT knows no other: one scale s for a layer's input, the largest |x| over 127, and one scale t
+for each output channel of its weight. For TensorRT the input's levels are int8 around 0; on CPUs they are the same as
+uint8 around 128, because OpenVINO loses 16 dB of `mini`'s picture with int8 inputs. All other arithmetic, attention's
+own products among it, keeps its type. A convolution of an enlarged tensor is left alone: as one transposed convolution
+(`merge_upsampling`) it has 4/9 of the products.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes import InPlacePass, PassResult
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from codi_export.graph.layers import Layer, belongs, layers
+
+LEVELS = 127
+
+
+class QuantizeLayers(InPlacePass):
+    """`largest`: layer -> the largest |x| that it reads; layers that it does not name stay as they are, and so do those
+    in `islands`."""
+
+    def __init__(
+        self, largest: Mapping[str, float], islands: frozenset[str] = frozenset(), unsigned: bool = False
+    ) -> None:
+        super().__init__()
+        self.zero = np.array(128, np.uint8) if unsigned else np.array(0, np.int8)
+        self.largest = largest
+        self.islands = islands
+
+    def call(self, model: ir.Model) -> PassResult:
+        graph = model.graph
+        chosen = [layer for layer in list(layers(graph)) if self._fits(layer)]
+        given: dict[tuple[ir.Value, float], ir.Value] = {}
+        weights: dict[tuple[ir.Value, bool], ir.Value] = {}
+        for layer in chosen:
+            as_read = layer.weight, layer.transposed
+            if as_read not in weights:
+                weights[as_read] = _weight(graph, layer)
+            value = layer.node.inputs[0]
+            assert value is not None
+            key = value, self.largest[layer.name]
+            if key not in given:
+                given[key] = _activation(graph, layer, value, self.largest[layer.name], self.zero)
+            layer.node.replace_input_with(0, given[key])
+            layer.node.replace_input_with(1, weights[as_read])
+        RemoveUnusedNodesPass()(model)
+        return PassResult(model, modified=bool(chosen))
+
+    def _fits(self, layer: Layer) -> bool:
+        value = layer.node.inputs[0]
+        enlarged = value is not None and (node := value.producer()) is not None and node.op_type == "Resize"
+        return bool(self.largest.get(layer.name)) and not belongs(layer.name, self.islands) and not enlarged
+
+
+def _weight(graph: ir.Graph, layer: Layer) -> ir.Value:
+    """The weight in int8, lying as its product reads it, with a scale for each output channel."""
+    axis, turned = int(layer.node.op_type == "MatMul"), "_T" if layer.transposed else ""
+    assert layer.weight.const_value is not None
+    wide = layer.weight.const_value.numpy().astype(np.float32)
+    wide = wide.T if layer.transposed else wide
+    others = tuple(index for index in range(wide.ndim) if index != axis)
+    kind = _kind(layer)
+    scale = _scale(np.abs(wide).max(others), kind)
+    shape = [-1 if index == axis else 1 for index in range(wide.ndim)]
+    narrow = np.clip(np.round(wide / scale.astype(np.float32).reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
+    stem = f"{layer.weight.name}{turned}"
+    inputs = _constant(graph, f"{stem}_int8", narrow), _constant(graph, f"{stem}_scale", scale)
+    node = _node("DequantizeLinear", inputs, f"{stem}_wide", kind, wide.shape, {"axis": axis})
+    graph.insert_before(layer.node, node)
+    return node.outputs[0]
+
+
+def _activation(
+    graph: ir.Graph, layer: Layer, value: ir.Value, largest: float, zero_level: NDArray[np.generic]
+) -> ir.Value:
+    """`value` on 255 levels, and back."""
+    assert value.shape is not None
+    kind, shape = _kind(layer), tuple(value.shape.numpy())
+    scale = _constant(graph, f"input_scale/{layer.name}", _scale(np.array(largest, np.float32), kind))
+    zero = _constant(graph, "zero_level", zero_level)
+    narrow_type = ir.DataType.from_numpy(zero_level.dtype)
+    stem = f"{layer.node.outputs[0].name}/input"
+    narrow = _node("QuantizeLinear", (value, scale, zero), f"{stem}_narrow", narrow_type, shape)
+    wide = _node("DequantizeLinear", (narrow.outputs[0], scale, zero), f"{stem}_wide", kind, shape)
+    graph.insert_before(layer.node, [narrow, wide])
+    return wide.outputs[0]
+
+
+def _kind(layer: Layer) -> ir.DataType:
+    """What the layer computed in."""
+    kind = layer.node.outputs[0].dtype
+    assert kind is not None
+    return kind
+
+
+def _scale(largest: NDArray[np.float32], kind: ir.DataType) -> NDArray[np.float32]:
+    """A level's width, never 0, in the type of the computation."""
+    smallest = 2.0**-24  # that float16 has
+    scale: NDArray[np.float32] = np.maximum(largest / LEVELS, smallest).astype(kind.numpy())
+    return scale
+
+
+def _constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
+    if name not in graph.initializers:
+        tensor = ir.tensor(array)
+        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
+        graph.register_initializer(ir.Value(name=name, type=type_, shape=shape, const_value=tensor))
+    return graph.initializers[name]
+
+
+def _node(
+    op: str,
+    inputs: tuple[ir.Value, ...],
+    name: str,
+    dtype: ir.DataType,
+    shape: tuple[int, ...],
+    attributes: dict[str, int] | None = None,
+) -> ir.Node:
+    node = ir.node(op, inputs, attributes or {}, name=name)
+    output = node.outputs[0]
+    output.name, output.type, output.shape = name, ir.TensorType(dtype), ir.Shape(shape)
+    return node
