@@ -108,6 +108,8 @@ MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "quality": quality,
     "quality_speed": front,
     "cold_start": started,
+    "engines": engines,
+    "engines_edge": engines,
 }
 
 
