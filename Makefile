@@ -24,7 +24,7 @@ help:  ## list the targets
 
 demo: demo/sr-2step/codi.json  ## build the super-resolution bundle and enlarge a photo: demo/side-by-side.png
 	$(bin)/codi-export run demo/sr-2step $(PHOTO) -o demo/after.png --overwrite
-	$(bin)/python benchmarks/side_by_side.py $(PHOTO) demo/after.png --before demo/before.png -o demo/side-by-side.png
+	$(bin)/python -m benchmarks.side_by_side $(PHOTO) demo/after.png --before demo/before.png -o demo/side-by-side.png
 
 test: .venv/.tools  ## run every test except the slow ones
 	$(bin)/python -m pytest $(PYTEST_ARGS)

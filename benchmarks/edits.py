@@ -1,6 +1,6 @@
 """How much of an edit a bundle of `edit` makes, and what else it changes, on scenes with exact edits.
 
-python benchmarks/edits.py edit-1step edit-2step --data scenes/eval-0000.tar -o edits.json
+python -m benchmarks.edits edit-1step edit-2step --data scenes/eval-0000.tar -o edits.json
 
 Inside: where original and edited scene differ by more than THRESHOLD levels. There, the share of the change that is
 missing: the root mean square error to the edited scene, divided by the original's own; giving the original back is 1.

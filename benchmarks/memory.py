@@ -1,6 +1,6 @@
 """What a bundle's graphs take in memory on the CPU, beside what `codi-export plan` says: one process a graph.
 
-Example: python benchmarks/memory.py sr-2step -o memory.json
+Example: python -m benchmarks.memory sr-2step -o memory.json
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A picture of before and after: the input enlarged by bicubic interpolation beside the output of a bundle.
 
-python benchmarks/side_by_side.py photo.png after.png --before before.png -o side-by-side.png
+python -m benchmarks.side_by_side photo.png after.png --before before.png -o side-by-side.png
 """
 
 import argparse

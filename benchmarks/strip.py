@@ -1,7 +1,7 @@
 """A picture of what bundles of one task make: inputs chosen by rule, and the worst result of all, at one screen pixel
 per photo pixel.
 
-python benchmarks/strip.py sr-2step sr-4step --data photos -o strip.jpg
+python -m benchmarks.strip sr-2step sr-4step --data photos -o strip.jpg
 
 Rows: the middle crop of the first six photos by name, then the crop where the last bundle is farthest from the original
 (perceptual distance), of all or of the first --crops. Columns: the condition (for super-resolution enlarged with
