@@ -28,7 +28,7 @@ from codi_export.graph.export import export
 from codi_export.model import fuse
 from codi_export.profile.bundle import graph_inputs
 from codi_export.recipe import Recipe, prepare
-from codi_export.runtime.session import select
+from codi_export.runtime.opening import select
 from codi_export.spec import Graph
 
 KNOWN = (

@@ -21,7 +21,8 @@ from codi_export.profile.bundle import Arrays, graph_inputs
 from codi_export.profile.measure import Time, measure
 from codi_export.profile.result import Run, Settings
 from codi_export.profile.statistics import compare
-from codi_export.runtime.session import Session, load, select
+from codi_export.runtime.opening import load, select
+from codi_export.runtime.session import Session
 
 
 @dataclass(slots=True)

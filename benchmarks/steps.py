@@ -15,7 +15,7 @@ from benchmarks.compare import Arm
 from codi_export import bundle as bundles
 from codi_export import registry
 from codi_export.profile import provenance
-from codi_export.runtime.session import select
+from codi_export.runtime.opening import select
 
 STEPS = (1, 2, 3, 4)
 

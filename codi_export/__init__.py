@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codi_export.builder import build
     from codi_export.errors import CodiError
-    from codi_export.runtime.session import Session, load
+    from codi_export.runtime.opening import load
+    from codi_export.runtime.session import Session
     from codi_export.spec import BuildSpec, Manifest
 
 __version__ = "0.1.0"
@@ -21,7 +22,7 @@ _HOMES = {
     "Manifest": "codi_export.spec",
     "Session": "codi_export.runtime.session",
     "build": "codi_export.builder",
-    "load": "codi_export.runtime.session",
+    "load": "codi_export.runtime.opening",
 }
 
 

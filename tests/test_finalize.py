@@ -12,7 +12,7 @@ from codi_export import bundle, engines
 from codi_export.backends import EngineOptions
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.finalize import Result, finalize
-from codi_export.runtime.session import load
+from codi_export.runtime.opening import load
 from codi_export.spec import Manifest
 from tests import fake_bundle
 from tests.fake_engines import ORIN, Runtime, other

@@ -17,7 +17,7 @@ from codi_export.profile import result as results
 from codi_export.profile.bundle import profile_bundle
 from codi_export.profile.provenance import Choice
 from codi_export.profile.result import Result, Scenario, Settings
-from codi_export.runtime.session import select
+from codi_export.runtime.opening import select
 from codi_export.spec import Graph
 
 NODES = 10  # in the text; the files have all

@@ -11,7 +11,8 @@ from codi_export.cli import terminal
 from codi_export.errors import CodiError
 from codi_export.runtime import jobs
 from codi_export.runtime.color import FIXES, ColorFix
-from codi_export.runtime.session import Memory, Session, Tile, load, select
+from codi_export.runtime.opening import load, select
+from codi_export.runtime.session import Memory, Session, Tile
 
 
 def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:

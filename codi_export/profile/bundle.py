@@ -38,7 +38,8 @@ from codi_export.profile.sensors import Sensor, cpu, describe, jetson, nvml
 from codi_export.profile.watch import Watch
 from codi_export.runtime import noise as noises
 from codi_export.runtime import verify
-from codi_export.runtime.session import Session, load, select
+from codi_export.runtime.opening import load, select
+from codi_export.runtime.session import Session
 from codi_export.spec import Graph, Manifest
 
 TRACED_CALLS = 5

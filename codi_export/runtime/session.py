@@ -3,10 +3,8 @@
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,26 +12,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from codi_export import bundle as bundles
-from codi_export import engines, registry
-from codi_export.backends import Backend, Runner
+from codi_export.backends import Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import color, tiling
 from codi_export.runtime import noise as noises
-from codi_export.runtime import text as texts
 from codi_export.runtime.color import ColorFix
+from codi_export.runtime.inputs import Mask, Pixels, require_mask, require_rgb, require_tensor, sizes, tensor
 from codi_export.runtime.text import TextEncoder
-from codi_export.spec import PORTABLE, Graph, Manifest, TensorSpec
+from codi_export.spec import PORTABLE, Graph, TensorSpec
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Mask = Pixels | Image.Image
 Arrays = dict[str, NDArray[Any]]
 Picture = TypeVar("Picture", Pixels, Image.Image)
 Tile = Literal["auto", "off"] | int
 Memory = Literal["private", "shared"]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
-
-INPUTS = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Session:
         colours. `tile`: "auto" cuts larger pictures into overlapping tiles, "off" refuses them, a number is the tile's
         side that the graph must have. The same seed gives the same bytes. Raises CodiError (bad-image, bad-option).
         """
-        pixels = _require_rgb(image)
+        pixels = require_rgb(image)
         self._require_tile(tile, pixels)
         self._require_enlarging(color_fix)
         seen = self._with_mask(pixels, mask)
@@ -101,22 +94,22 @@ class Session:
         if sorted(inputs) != sorted(wanted):
             raise CodiError(ErrorCode.BAD_OPTION, f"the graph takes {', '.join(wanted)}; got {', '.join(inputs)}")
         for spec in self.graph.inputs:
-            _require_tensor(inputs[spec.name], spec)
+            require_tensor(inputs[spec.name], spec)
         return self.runner(inputs)[self.graph.outputs[0].name]
 
     @property
     def image(self) -> TensorSpec:
         """The picture input, uint8 [B, H, W, 3]."""
-        return _tensor(self.graph.inputs, "image")
+        return tensor(self.graph.inputs, "image")
 
     @property
     def noise(self) -> TensorSpec:
         """The noise input, float32 [B, C, h, w]."""
-        return _tensor(self.graph.inputs, "noise")
+        return tensor(self.graph.inputs, "noise")
 
     def _tiled(self, image: Pixels, fixed: Arrays, seed: int, progress: Progress) -> Pixels:
         """`image` [H, W, 3], or [H, W, 4] with its mask; `fixed` are inputs that every tile shares."""
-        batch, tile_h, tile_w, _ = _sizes(self.image)
+        batch, tile_h, tile_w, _ = sizes(self.image)
         (height, width), scale, align = image.shape[:2], self.graph.scale, self._align()
         rows, columns = (tiling.plan(*sizes, align, scale) for sizes in ((height, tile_h), (width, tile_w)))
         padded = tiling.pad(image, tile_h, tile_w, align)
@@ -136,8 +129,8 @@ class Session:
 
     def _run_tiles(self, image: Pixels, corners: list[tuple[int, int]], fixed: Arrays, seed: int) -> Pixels:
         """Tiles at `corners`, with the noise of their place in the picture, so that neighbours see the same noise."""
-        batch, tile_h, tile_w, _ = _sizes(self.image)
-        _, c, h, w = _sizes(self.noise)
+        batch, tile_h, tile_w, _ = sizes(self.image)
+        _, c, h, w = sizes(self.noise)
         filled = corners + corners[-1:] * (batch - len(corners))  # a graph's batch size is fixed
         tiles = np.stack([image[y : y + tile_h, x : x + tile_w] for y, x in filled])
         noise = [_noise(seed, (1, c, h, w), (self._latent(y), self._latent(x))) for y, x in filled]
@@ -157,7 +150,7 @@ class Session:
                 f"task '{self.graph.task}' needs a mask",
                 "mask=..., or --mask FILE: white (255) is filled",
             )
-        return np.dstack([image, _require_mask(mask, image)])
+        return np.dstack([image, require_mask(mask, image)])
 
     def _prompt_inputs(self, prompt: str | None, embeds: Floats | None) -> Arrays:
         """`prompt_embeds` [B, T, D] where the graph takes it."""
@@ -177,7 +170,7 @@ class Session:
         if embeds is None:
             assert self.text is not None and prompt is not None
             embeds = self.text()(prompt)
-        return {"prompt_embeds": np.repeat(embeds, _sizes(self.image)[0], axis=0)}
+        return {"prompt_embeds": np.repeat(embeds, sizes(self.image)[0], axis=0)}
 
     def _scale_input(self, scale: float | None) -> Arrays:
         """`adapter_scale` [] where the graph takes it."""
@@ -210,177 +203,17 @@ class Session:
             )
 
     def _require_tile(self, tile: Tile, image: Pixels) -> None:
-        _, h, w, _ = _sizes(self.image)
+        _, h, w, _ = sizes(self.image)
         if tile == "off" and (image.shape[0] > h or image.shape[1] > w):
             raise _bad_tile(f"the picture is {image.shape[1]} x {image.shape[0]}, the graph takes {w} x {h}")
         if isinstance(tile, int) and (tile != h or tile != w):
             raise _bad_tile(f"tile {tile}: this graph's tiles are {w} x {h}")
 
 
-def load(
-    bundle: str | PathLike[str],
-    task: str | None = None,
-    steps: int | None = None,
-    provider: str = "cpu",
-    backend: str = "onnxruntime",
-    check: bundles.How = "hash",
-    threads: int | None = None,
-    memory: Memory = "private",
-    max_memory: int = 0,
-    plugins: Sequence[Path] = (),
-) -> Session:
-    """Open one graph of a bundle. `steps` defaults to the first built; `task` may be left out if there is only one.
-
-    `memory="private"` is faster: weights are unpacked for this session. With "shared" all sessions, of any task and in
-    any process, read the bundle's files where they are mapped, and a call gives back what it took. `max_memory` bytes
-    are the most that ONNX Runtime takes of a GPU, 0 all that it wants; `plugins` are libraries of custom operators that
-    an engine needs: they are code, and a bundle is never searched for any.
-
-    Every file is hashed first; `check="size"` looks at sizes only, and the session says so. Raises CodiError.
-    """
-    folder = Path(bundle)
-    manifest = bundles.read_manifest(folder)
-    graph = select(manifest, task, steps)
-    bundles.check(folder, manifest, check)
-    text = None
-    if manifest.text_encoder:
-        paths = folder / manifest.text_encoder, folder / manifest.tokenizer
-        where = ("cpu", "onnxruntime") if registry.get("backends", backend).compiler else (provider, backend)
-        text = functools.cache(lambda: texts.load(*paths, *where, threads))
-    return open_graph(folder, graph, provider, backend, check, threads, text, memory, max_memory, plugins)
-
-
-def select(manifest: Manifest, task: str | None = None, steps: int | None = None) -> Graph:
-    """The graph that these choices name. Raises CodiError (unknown-name, bad-option) that lists what there is."""
-    tasks = list(dict.fromkeys(graph.task for graph in manifest.graphs))
-    if task is None and len(tasks) > 1:
-        raise CodiError(
-            ErrorCode.BAD_OPTION, f"the bundle has several tasks: {', '.join(tasks)}", f"choose one: --task {tasks[0]}"
-        )
-    of_task = [graph for graph in manifest.graphs if task in (None, graph.task)]
-    if not of_task:
-        raise CodiError(
-            ErrorCode.UNKNOWN_NAME, f"unknown task '{task}'; this bundle has: {', '.join(tasks)}", "codi-export inspect"
-        )
-    matching = [graph for graph in of_task if steps in (None, graph.steps)]
-    if not matching:
-        built = ", ".join(str(graph.steps) for graph in of_task)
-        raise CodiError(
-            ErrorCode.BAD_OPTION,
-            f"no graph with {steps} steps; this bundle has: {built}",
-            f"codi-export build --steps {steps}",
-        )
-    return matching[0]
-
-
-def open_graph(
-    folder: Path,
-    graph: Graph,
-    provider: str,
-    backend: str,
-    check: bundles.How,
-    threads: int | None = None,
-    text: Callable[[], TextEncoder] | None = None,
-    memory: Memory = "private",
-    max_memory: int = 0,
-    plugins: Sequence[Path] = (),
-) -> Session:
-    """A session on files that the caller has checked, by `check`."""
-    unknown = [spec.name for spec in graph.inputs if spec.name not in INPUTS]
-    if unknown:
-        raise CodiError(
-            ErrorCode.BAD_BUNDLE,
-            f"{graph.path} has inputs that are not known here: {', '.join(unknown)}",
-            "update codi-export",
-        )
-    for spec in (_tensor(graph.inputs, "image"), _tensor(graph.inputs, "noise")):
-        _sizes(spec)
-    chosen: Backend = registry.get("backends", backend)
-    _require_able(chosen, graph, provider, memory, max_memory, plugins)
-    if chosen.compiler:
-        for plugin in plugins:
-            chosen.compiler.load_plugin(plugin)
-        engine = engines.find(folder, bundles.read_manifest(folder), graph, chosen)
-        return Session(graph, "gpu", backend, check, engines.open_(folder, graph, chosen, engine), text)
-    lowering, path = graph.lowered(chosen.lowering(provider))
-    if max_memory and chosen.open_within:
-        runner = chosen.open_within(folder / path, provider, threads, max_memory)
-    else:
-        opener = chosen.open_shared if memory == "shared" and chosen.open_shared else chosen.open
-        runner = opener(folder / path, provider, threads)
-    return Session(graph, provider, backend, check, runner, text, memory, lowering)
-
-
-def _require_able(
-    chosen: Backend, graph: Graph, provider: str, memory: Memory, max_memory: int, plugins: Sequence[Path]
-) -> None:
-    """What is asked of a backend is something that it can do."""
-    if graph.precision in chosen.lacks.get(provider, ()):
-        raise CodiError(
-            ErrorCode.BACKEND,
-            f"{graph.path} computes in {graph.precision}, for which {chosen.name} has no kernels on provider "
-            f"'{provider}'",
-            "--backend openvino runs it on this CPU, TensorRT on a GPU; a build with --precision fp32 runs anywhere",
-        )
-    hint = 'leave it out; memory="private" is what every backend has'
-    if memory == "shared" and chosen.open_shared is None:
-        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' cannot share memory", hint)
-    if max_memory and (chosen.open_within is None or memory == "shared"):
-        shared = " that is shared" if memory == "shared" else ""
-        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' cannot limit memory{shared}", hint)
-    if plugins and not chosen.compiler:
-        raise CodiError(ErrorCode.BAD_OPTION, f"backend '{chosen.name}' takes no plugins", "TensorRT's engines do")
-
-
-def _tensor(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:
-    for spec in specs:
-        if spec.name == name:
-            return spec
-    raise CodiError(ErrorCode.BAD_BUNDLE, f"the graph has no input '{name}'", "build the bundle again")
-
-
 @functools.lru_cache(maxsize=1)
 def _noise(seed: int, shape: tuple[int, int, int, int], origin: tuple[int, int]) -> Floats:
     """Kept for the next call: frames of a stream share a seed."""
     return noises.normal(seed, shape, origin)
-
-
-def _sizes(spec: TensorSpec) -> tuple[int, int, int, int]:
-    sizes = [size for size in spec.shape if isinstance(size, int)]
-    if len(sizes) != 4 or len(spec.shape) != 4:
-        raise CodiError(
-            ErrorCode.BAD_BUNDLE, f"input '{spec.name}' is {spec.shape}; expected four fixed sizes", "build it again"
-        )
-    return sizes[0], sizes[1], sizes[2], sizes[3]
-
-
-def _require_rgb(image: Pixels | Image.Image) -> Pixels:
-    if isinstance(image, Image.Image) and image.mode != "RGB":
-        raise CodiError(ErrorCode.BAD_IMAGE, f"the image's mode is {image.mode}, expected RGB", 'image.convert("RGB")')
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise CodiError(
-            ErrorCode.BAD_IMAGE, f"expected uint8 [H, W, 3], got {pixels.dtype} {list(pixels.shape)}", "RGB, 0 to 255"
-        )
-    return pixels
-
-
-def _require_mask(mask: Mask, image: Pixels) -> Pixels:
-    if isinstance(mask, Image.Image) and mask.mode not in ("L", "1"):
-        raise CodiError(ErrorCode.BAD_IMAGE, f"the mask's mode is {mask.mode}, expected L", 'mask.convert("L")')
-    pixels = np.asarray(mask.convert("L") if isinstance(mask, Image.Image) else mask)
-    if pixels.dtype != np.uint8 or pixels.shape != image.shape[:2]:
-        want, got = f"uint8 {list(image.shape[:2])}", f"{pixels.dtype} {list(pixels.shape)}"
-        raise CodiError(ErrorCode.BAD_IMAGE, f"the mask is {got}, expected {want}", "one value a pixel, 255 = fill")
-    return pixels
-
-
-def _require_tensor(array: NDArray[Any], spec: TensorSpec) -> None:
-    if str(array.dtype) != spec.dtype or array.shape != spec.shape:
-        want, got = f"{spec.dtype} {list(spec.shape)}", f"{array.dtype} {list(array.shape)}"
-        raise CodiError(
-            ErrorCode.BAD_OPTION, f"{spec.name}: expected {want}, got {got}", "a session called directly takes any size"
-        )
 
 
 def _bad_tile(message: str) -> CodiError:

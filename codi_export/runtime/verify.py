@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from codi_export import bundle, registry
 from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.runtime.session import Session, open_graph
+from codi_export.runtime.opening import Where, open_graph
+from codi_export.runtime.session import Session
 from codi_export.spec import TOLERANCES, FileEntry, Graph, Manifest, Tolerance
 
 
@@ -86,7 +87,7 @@ def golden(folder: Path, graph: Graph, provider: str = "cpu", backend: str = "on
     """Run the stored picture and noise and compare with torch's output. Raises CodiError (parity, bad-bundle)."""
     if not graph.golden:
         return "not recorded"
-    return judge(folder, graph, open_graph(folder, graph, provider, backend, "hash"))
+    return judge(folder, graph, open_graph(folder, graph, Where(provider, backend)))
 
 
 def judge(folder: Path, graph: Graph, session: Session) -> str:

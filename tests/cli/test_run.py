@@ -10,7 +10,7 @@ from PIL import Image
 
 from codi_export.cli.main import main
 from codi_export.runtime.image import read
-from codi_export.runtime.session import load
+from codi_export.runtime.opening import load
 from tests import fake_bundle
 from tests.fake_engines import Runtime
 

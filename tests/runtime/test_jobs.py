@@ -10,7 +10,8 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import jobs
 from codi_export.runtime.image import Picture, read, write
 from codi_export.runtime.jobs import Job, plan
-from codi_export.runtime.session import Session, load
+from codi_export.runtime.opening import load
+from codi_export.runtime.session import Session
 from tests import fake_bundle
 
 

@@ -10,7 +10,8 @@ from safetensors.numpy import load_file, save_file
 
 from codi_export import bundle
 from codi_export.runtime import verify
-from codi_export.runtime.session import Session, load
+from codi_export.runtime.opening import load
+from codi_export.runtime.session import Session
 from codi_export.runtime.verify import Check, checks
 from codi_export.spec import to_json
 from tests import fake_bundle

@@ -10,7 +10,7 @@ from codi_export import registry
 from codi_export.backends import Backend, EngineOptions
 from codi_export.errors import CodiError
 from codi_export.finalize import finalize
-from codi_export.runtime.session import load
+from codi_export.runtime.opening import load
 from tests import fake_bundle
 
 pytestmark = pytest.mark.gpu

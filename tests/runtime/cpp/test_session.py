@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codi_export.runtime import opening
 from codi_export.runtime import session as sessions
 from codi_export.runtime.image import resize_bicubic
 from codi_export.runtime.noise import normal
@@ -44,7 +45,7 @@ def pair(
 ) -> tuple[Session, sessions.Session]:
     folder = tmp_path_factory.mktemp("bundles") / "sr-2step"
     fake_bundle.write(folder, **KINDS[request.param])
-    return library.load(folder, library=ONNXRUNTIME), sessions.load(folder)
+    return library.load(folder, library=ONNXRUNTIME), opening.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_any_picture_gives_what_python_gives(
 @given(height=sizes, width=sizes, fix=st.sampled_from(["wavelet", "adain"]), form=forms, out=forms)
 def test_colour_fixes(stub: Path, session: Session, height: int, width: int, fix: Any, form: str, out: str) -> None:
     rgba = picture(height, width, 4, seed=1)
-    wanted = sessions.load(stub, check="size")(rgba[..., :3], seed=3, color_fix=fix)
+    wanted = opening.load(stub, check="size")(rgba[..., :3], seed=3, color_fix=fix)
     got = session(np.ascontiguousarray(rgba[..., ORDER[form]]), 3, fix=fix, form=form, out=out)
     np.testing.assert_array_equal(got[..., ORDER[out]][..., :3], wanted)
 
