@@ -36,7 +36,8 @@ from codi_export.graph.export import export
 from codi_export.model import fuse
 from codi_export.profile.bundle import graph_inputs
 from codi_export.recipe import Recipe, prepare
-from codi_export.spec import Graph, PrecisionChoice, to_json
+from codi_export.records import to_json
+from codi_export.spec import Graph, PrecisionChoice
 
 Device = Literal["cuda", "cpu"]
 Arrays = dict[str, NDArray[Any]]

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import SCHEMA_VERSION, FileEntry, Manifest, from_json, to_json
+from codi_export.records import from_json, to_json
+from codi_export.spec import SCHEMA_VERSION, FileEntry, Manifest
 
 MANIFEST = "codi.json"
 MARKER = ".codi-build.json"  # a build was begun here

@@ -28,7 +28,8 @@ from codi_export.model import storage
 from codi_export.model.components import Component
 from codi_export.model.text import Text, load_text
 from codi_export.recipe import Recipe, prepare
-from codi_export.spec import BuildSpec, Schedule, to_json
+from codi_export.records import to_json
+from codi_export.spec import BuildSpec, Schedule
 from codi_export.trials import trials_of
 
 FACTS = "codi_components.json"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import Graph, NodeCost, from_json
+from codi_export.records import from_json
+from codi_export.spec import Graph, NodeCost
 
 FIELDS = tuple(field.name for field in dataclasses.fields(NodeCost))
 

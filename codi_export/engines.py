@@ -13,7 +13,8 @@ from pathlib import Path
 from codi_export import files
 from codi_export.backends import Backend, Device, Runner
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import Engine, Graph, Manifest, from_json, to_json
+from codi_export.records import from_json, to_json
+from codi_export.spec import Engine, Graph, Manifest
 
 FOLDER = "engines"
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import AdapterSpec, BuildSpec, from_json
+from codi_export.records import from_json
+from codi_export.spec import AdapterSpec, BuildSpec
 
 FACTS = "codi_adapter.json"
 

@@ -14,7 +14,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS
 from codi_export.files import write
 from codi_export.model import adapter
-from codi_export.spec import to_json
+from codi_export.records import to_json
 
 from . import candidates, config, experiments, flags, pretrain, run, table, trials
 from . import choose as choices

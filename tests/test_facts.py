@@ -8,7 +8,8 @@ import pytest
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS, bundle_name, for_tasks, read_facts, scaled
-from codi_export.spec import AdapterSpec, BuildSpec, to_json
+from codi_export.records import to_json
+from codi_export.spec import AdapterSpec, BuildSpec
 
 COMMON = BuildSpec("", (1, 2), model="mini", width=64)
 

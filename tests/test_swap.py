@@ -15,8 +15,9 @@ from codi_export import bundle
 from codi_export.cli.main import main
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import FACTS
+from codi_export.records import to_json
 from codi_export.runtime.verify import checks
-from codi_export.spec import AdapterSpec, to_json
+from codi_export.spec import AdapterSpec
 from codi_export.swap import WEIGHTS, swap
 from tests import tiny
 

@@ -17,7 +17,8 @@ from codi_export.cli import terminal
 from codi_export.cli.finalize import engine_json, engine_line, told
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import bundle_name, for_tasks
-from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice, to_json
+from codi_export.records import to_json
+from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice
 from codi_export.targets import choose, reason
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from codi_export.cli import terminal
 from codi_export.cli.list import models
 from codi_export.doctor import Nvidia
 from codi_export.errors import CodiError
-from codi_export.spec import to_json
+from codi_export.records import to_json
 
 PACKAGES = {
     "base": ("click", "numpy", "onnxruntime", "pillow", "safetensors"),

@@ -12,7 +12,7 @@ from codi_export.backends import EngineOptions
 from codi_export.backends import Progress as Phases
 from codi_export.cli import terminal
 from codi_export.finalize import Result
-from codi_export.spec import to_json
+from codi_export.records import to_json
 
 
 @click.command(epilog="Example: codi-export finalize sr-2step")

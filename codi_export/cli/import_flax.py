@@ -7,7 +7,7 @@ import click
 from codi_export import files, registry, zoo
 from codi_export.cli import terminal
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import to_json
+from codi_export.records import to_json
 
 
 @click.command(

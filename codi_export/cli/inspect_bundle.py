@@ -6,7 +6,8 @@ import click
 
 from codi_export import bundle as bundles
 from codi_export.cli import terminal
-from codi_export.spec import Graph, Manifest, TensorSpec, to_json
+from codi_export.records import to_json
+from codi_export.spec import Graph, Manifest, TensorSpec
 
 
 @click.command(name="inspect", epilog="Example: codi-export inspect sr-2step")

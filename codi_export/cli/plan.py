@@ -11,8 +11,9 @@ from codi_export import planner, registry
 from codi_export.cli import terminal
 from codi_export.facts import for_tasks
 from codi_export.planner import Plan, Workload
+from codi_export.records import to_json
 from codi_export.runtime.opening import select
-from codi_export.spec import MAX_STEPS, BuildSpec, TargetSpec, to_json
+from codi_export.spec import MAX_STEPS, BuildSpec, TargetSpec
 from codi_export.targets import choose
 
 PRECISIONS = ("auto", *planner.BYTES)

@@ -19,7 +19,8 @@ from codi_export.model.backbone import Backbone
 from codi_export.model.parts import Weights, load_part, require_finite, require_weights
 from codi_export.model.steering import Net
 from codi_export.model.trunk import deepen
-from codi_export.spec import AdapterSpec, to_json
+from codi_export.records import to_json
+from codi_export.spec import AdapterSpec
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import Latency
-from codi_export.spec import PORTABLE, Parity, TensorSpec, from_json, to_json
+from codi_export.records import from_json, to_json
+from codi_export.spec import PORTABLE, Parity, TensorSpec
 
 SCHEMA = 1
 TOP = ("stages", "nodes")  # of the breakdown; in the file they are at the top

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from codi_export.cli.main import main
-from codi_export.spec import Manifest, from_json
+from codi_export.records import from_json
+from codi_export.spec import Manifest
 from tests import fake_bundle
 
 Output = pytest.CaptureFixture[str]

@@ -9,11 +9,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from codi_export import bundle
+from codi_export.records import to_json
 from codi_export.runtime import verify
 from codi_export.runtime.opening import load
 from codi_export.runtime.session import Session
 from codi_export.runtime.verify import Check, checks
-from codi_export.spec import to_json
 from tests import fake_bundle
 
 GOLDEN = "golden/sr-2step.safetensors"
