@@ -117,7 +117,7 @@ def test_what_the_target_cannot_do_is_refused_before_the_model_is_read(
     assert "only imitates fp16" in capsys.readouterr().err
     assert main([*command, "--target", "cpu"]) == 1
     captured = capsys.readouterr().err
-    assert "precision: fp32, because 2 cores, AVX2 is not faster in any other" in captured and "nowhere" in captured
+    assert "precision: fp32, because 2 cores, AVX2 is not faster in fp16" in captured and "nowhere" in captured
     assert not (tmp_path / "b").exists()
 
 
