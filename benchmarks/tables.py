@@ -24,6 +24,12 @@ BLOCK = re.compile(r"(<!-- table (\w+) (\w+) -->\n)(.*?)(<!-- /table -->)", re.D
 
 def compared(result: Mapping[str, Any]) -> str:
     """Arms by group, and under them what repeating takes and what is doubtful."""
+    heading = "" if len(result["groups"]) > 1 else " "
+    return f"{compare.table(result['groups'], heading)}\n\n{conditions(result)}"
+
+
+def conditions(result: Mapping[str, Any]) -> str:
+    """What repeating takes and what is doubtful."""
     here, settings = result["environment"], result["settings"]
     packages = ", ".join(
         f"{name} {here['packages'][name]}" for name in ("onnxruntime", "torch") if name in here["packages"]
@@ -36,8 +42,23 @@ def compared(result: Mapping[str, Any]) -> str:
     held = [f"Files that the graph reads: {', '.join(sizes)}."] if sizes else []
     absent = [f"Not run: {name} ({reason})." for name, reason in result["not_run"].items()]
     notes = [f"**Disturbed:** {'; '.join(result['marks'])}."] if result["marks"] else []
-    heading = "" if len(result["groups"]) > 1 else " "
-    return f"{compare.table(result['groups'], heading)}\n\n{' '.join([about, *held, *absent, *notes])}"
+    return " ".join([about, *held, *absent, *notes])
+
+
+def floors(result: Mapping[str, Any]) -> str:
+    """Limits by what is compared; a column for each number of steps."""
+    rows = result["settings"]["floors"]
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    lines = [["", "limit", *groups], ["---", "---:", *["---:"] * len(groups)]]
+    for pair in dict.fromkeys((row["arm"], row["other"]) for row in rows):
+        found = [row for row in rows if (row["arm"], row["other"]) == pair]
+        cells = [f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]{_missed(row)}" for row in found]
+        lines.append([" / ".join(f"`{name}`" for name in pair), f"{found[0]['limit']:.2f}", *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{conditions(result)}"
+
+
+def _missed(row: Mapping[str, Any]) -> str:
+    return "" if row["met"] else " **missed**"
 
 
 def quality(result: Mapping[str, Any]) -> str:
@@ -105,6 +126,8 @@ MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "end_to_end": compared,
     "steps": compared,
     "resolution": compared,
+    "speed_floor_mini": floors,
+    "speed_floor_edge": floors,
     "quality": quality,
     "quality_speed": front,
     "cold_start": started,
