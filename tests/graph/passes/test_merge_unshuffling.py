@@ -1,14 +1,15 @@
 """Convolving and unshuffling becomes one convolution of the same numbers."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx.reference import ReferenceEvaluator
 
 from codi_export.graph.passes import merge_unshuffling
 from codi_export.graph.passes.merge_unshuffling import MergeUnshuffling
-from tests.graph.passes.onnx_text import model, ops
+from tests.graph.passes.onnx_text import exact, model, ops
 
 PLAIN = """
     <ir_version: 8, opset_import: ["" : 18]>
@@ -37,12 +38,7 @@ WITH_MEAN = (
 )  # fmt: skip
 
 
-def run(one: ir.Model) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    inputs = {
-        name: rng.standard_normal(shape) for name, shape in {"x": (1, 4, 6, 4), "w": (2, 4, 3, 3), "b": (2,)}.items()
-    }
-    return ReferenceEvaluator(ir.to_proto(one)).run(None, inputs)[0]  # type: ignore[no-any-return, index]
+run = partial(exact, x=(1, 4, 6, 4), w=(2, 4, 3, 3), b=(2,))
 
 
 @pytest.mark.parametrize("text", [PLAIN, WITH_MEAN, PLAIN.replace("(x, w, b)", "(x, w)")])

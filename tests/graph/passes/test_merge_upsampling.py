@@ -1,12 +1,14 @@
 """Enlarging and convolving becomes a transposed convolution of the same numbers."""
 
+from functools import partial
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx.reference import ReferenceEvaluator
 
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
+from tests.graph.passes.onnx_text import exact, ops
 
 RESIZE = 'Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">'
 TEXT = f"""
@@ -24,15 +26,7 @@ def model(text: str = TEXT) -> ir.Model:
     return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(ir.from_onnx_text(text))))
 
 
-def run(one: ir.Model) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    shapes = {"x": (1, 2, 3, 4), "w": (3, 2, 3, 3), "b": (3,)}
-    inputs = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
-    return ReferenceEvaluator(ir.to_proto(one)).run(None, inputs)[0]  # type: ignore[no-any-return, index]
-
-
-def ops(one: ir.Model) -> list[str]:
-    return [node.op_type for node in one.graph]
+run = partial(exact, x=(1, 2, 3, 4), w=(3, 2, 3, 3), b=(3,))
 
 
 @pytest.mark.parametrize("bias", [True, False])
