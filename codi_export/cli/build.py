@@ -1,29 +1,19 @@
 """codi-export build"""
 
 import os
-import resource
-import sys
-import time
 import typing
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from codi_export import bundle, registry
 from codi_export import finalize as finalizing
-from codi_export.cli import terminal
+from codi_export.cli import making, terminal
 from codi_export.cli.finalize import engine_json, engine_line, told
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import bundle_name, for_tasks
-from codi_export.records import to_json
-from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, Graph, Manifest, PrecisionChoice
+from codi_export.spec import MAX_GUIDANCE, MAX_STEPS, BuildSpec, PrecisionChoice
 from codi_export.targets import choose, reason
-
-if TYPE_CHECKING:
-    from codi_export.graph.cache import Cache
-    from codi_export.recipe import Recipe
 
 COUNT = click.IntRange(min=1)
 
@@ -202,14 +192,13 @@ def build(
         )
     if fuse == "none":
         folder = output or Path(f"{tasks[0]}-components")
-        make, kind = _build_components, "folder"
+        make, kind = making.make_components, "folder"
     else:
         folder = output or Path(bundle_name(specs))
-        bundle.prepare_output(
-            folder, overwrite, [name for spec in specs for name in spec.graphs]
-        )  # torch takes seconds
-        make, kind = _build, "bundle"
-    report, lines = _plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
+        names = [name for spec in specs for name in spec.graphs]
+        bundle.prepare_output(folder, overwrite, names)  # before torch, which takes seconds
+        make, kind = making.make_bundle, "bundle"
+    report, lines = making.plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
     if compilers and not dry_run:
         done = [result for name in compilers for result in finalizing.finalize(folder, name, target, progress=told)]
         report["engines"] = [engine_json(result) for result in done]
@@ -226,111 +215,3 @@ def _precision_reason(spec: BuildSpec) -> str:
         return f"{spec.precision}, as asked for"
     target = registry.get("targets", spec.target or "cpu")
     return reason(choose("auto", target), target)
-
-
-Report = tuple[dict[str, Any], list[str]]  # for machines, for people
-
-
-def _build(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
-    from codi_export.builder import build_specs
-    from codi_export.graph.cache import Cache, default
-
-    cache = Cache(None) if no_cache else default()
-    start = time.perf_counter()
-    with terminal.progress(f"build {output}") as draw:
-        manifest = build_specs(specs, output, overwrite, _stages(draw), cache)
-    for graph in manifest.graphs:
-        _warn(graph.name, graph.warnings)
-    size = sum(entry.bytes for entry in manifest.files)
-    report = {"bytes": size, "graphs": [_graph_json(manifest, graph) for graph in manifest.graphs]}
-    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
-    return _with_costs(report, parity, output, start, cache, explain)
-
-
-def _build_components(
-    specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool
-) -> Report:
-    from codi_export import components
-    from codi_export.graph.cache import Cache, default
-
-    cache = Cache(None) if no_cache else default()
-    start = time.perf_counter()
-    with terminal.progress(f"build {output}") as draw:
-        facts = components.write(specs, output, overwrite, _stages(draw), cache)
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-    report = {"bytes": size, "components": [to_json(one) for one in facts.components]}
-    parity = [f"{output / one.name}  {one.rms:.0e} from torch, relative RMS" for one in facts.components]
-    return _with_costs(report, parity, output, start, cache, explain)
-
-
-def _with_costs(
-    report: dict[str, Any], lines: list[str], output: Path, start: float, cache: "Cache", explain: bool
-) -> Report:
-    """What was made, and what that took."""
-    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    report |= {"seconds": round(seconds, 1), "peak_rss_bytes": memory}
-    report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
-    if explain:
-        report["explain"] = [{"piece": one.piece, "reused": one.reused, "reason": one.reason} for one in cache.lookups]
-        for one in cache.lookups:
-            terminal.say(f"{one.piece}: {'reused' if one.reused else 'traced'}: {one.reason}")
-    size = terminal.size(report["bytes"])
-    return report, [*lines, f"{output}  {size}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
-
-
-def _plan(specs: Sequence[BuildSpec]) -> Report:
-    from codi_export.recipe import prepare
-
-    recipes = [prepare(spec) for spec in specs]
-    graphs = [_plan_json(recipe, index) for recipe in recipes for index in range(len(recipe.schedules))]
-    for graph in graphs:
-        _warn(f"{graph['task']}, {graph['steps']} steps", graph["warnings"])
-    lines = [f"{one['task']}  {one['steps']} steps  {one['sampler']} at t = {one['timesteps']}" for one in graphs]
-    for recipe in recipes:
-        inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
-        lines.append(f"{recipe.task.name}  {inputs} -> {[*recipe.output_shape]}")
-    size = recipes[0].backbone_bytes + sum(recipe.adapter_bytes for recipe in recipes)
-    return {"bytes": size, "graphs": graphs}, [*lines, f"weights  {terminal.size(size)}"]
-
-
-def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
-    """A bar on a terminal, a line per stage elsewhere."""
-
-    def show(stage: str, done: int, total: int) -> None:
-        draw(done, total)
-        if not sys.stderr.isatty():
-            terminal.say(f"{done}/{total} {stage}")
-
-    return show
-
-
-def _warn(what: str, warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        terminal.say(f"warning: {what}: {warning}")
-
-
-def _graph_json(manifest: Manifest, graph: Graph) -> dict[str, Any]:
-    sizes = {entry.path: entry.bytes for entry in manifest.files}
-    return {
-        "task": graph.task,
-        "steps": graph.steps,
-        "sampler": graph.sampler,
-        "precision": graph.precision,
-        "path": graph.path,
-        "bytes": sizes[graph.path],
-        "parity_db": graph.parity.image_psnr_db,
-        "warnings": graph.warnings,
-        "lowerings": graph.lowerings,
-    }
-
-
-def _plan_json(recipe: "Recipe", index: int) -> dict[str, Any]:
-    schedule = recipe.schedules[index]
-    return {
-        "task": recipe.task.name,
-        "steps": len(schedule),
-        "sampler": recipe.sampler.name,
-        "precision": recipe.precision,
-        "timesteps": [step.t for step in schedule.steps],
-        "warnings": recipe.warnings(len(schedule)),
-    }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codi_export.cli import build as command
+from codi_export.cli import making
 from codi_export.cli.main import main
 from tests import fake_bundle, tiny
 from tests.fake_engines import Runtime
@@ -126,7 +126,9 @@ def test_a_backend_that_builds_engines_does_so_at_once(
 ) -> None:
     runtime, out = Runtime(), tmp_path / "sr-2step"
     runtime.install(monkeypatch)
-    monkeypatch.setattr(command, "_build", lambda specs, folder, *_: (fake_bundle.write(folder), ({"bytes": 1}, []))[1])
+    monkeypatch.setattr(
+        making, "make_bundle", lambda specs, folder, *_: (fake_bundle.write(folder), ({"bytes": 1}, []))[1]
+    )
     words = ["build", "--task", "sr", "-o", str(out), "--backend", "onnxruntime", "--backend", "tensorrt"]
     assert main([*words, "--json"]) == 0
     (engine,) = json.loads(capsys.readouterr().out)["engines"]

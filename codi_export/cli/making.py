@@ -1,0 +1,124 @@
+"""What `build` makes, and what it says of it."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codi_export.cli import terminal
+from codi_export.records import to_json
+from codi_export.spec import BuildSpec, Graph, Manifest
+
+if TYPE_CHECKING:
+    from codi_export.graph.cache import Cache
+    from codi_export.recipe import Recipe
+
+Report = tuple[dict[str, Any], list[str]]  # for machines, for people
+
+
+def make_bundle(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
+    """A bundle, its graphs each compared with torch."""
+    from codi_export.builder import build_specs
+    from codi_export.graph.cache import Cache, default
+
+    cache = Cache(None) if no_cache else default()
+    start = time.perf_counter()
+    with terminal.progress(f"build {output}") as draw:
+        manifest = build_specs(specs, output, overwrite, _stages(draw), cache)
+    for graph in manifest.graphs:
+        _warn(graph.name, graph.warnings)
+    size = sum(entry.bytes for entry in manifest.files)
+    report = {"bytes": size, "graphs": [_graph_json(manifest, graph) for graph in manifest.graphs]}
+    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
+    return _with_costs(report, parity, output, start, cache, explain)
+
+
+def make_components(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
+    """A folder of components, each compared with torch."""
+    from codi_export import components
+    from codi_export.graph.cache import Cache, default
+
+    cache = Cache(None) if no_cache else default()
+    start = time.perf_counter()
+    with terminal.progress(f"build {output}") as draw:
+        facts = components.write(specs, output, overwrite, _stages(draw), cache)
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    report = {"bytes": size, "components": [to_json(one) for one in facts.components]}
+    parity = [f"{output / one.name}  {one.rms:.0e} from torch, relative RMS" for one in facts.components]
+    return _with_costs(report, parity, output, start, cache, explain)
+
+
+def _with_costs(
+    report: dict[str, Any], lines: list[str], output: Path, start: float, cache: "Cache", explain: bool
+) -> Report:
+    """What was made, and what that took."""
+    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    report |= {"seconds": round(seconds, 1), "peak_rss_bytes": memory}
+    report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
+    if explain:
+        report["explain"] = [{"piece": one.piece, "reused": one.reused, "reason": one.reason} for one in cache.lookups]
+        for one in cache.lookups:
+            terminal.say(f"{one.piece}: {'reused' if one.reused else 'traced'}: {one.reason}")
+    size = terminal.size(report["bytes"])
+    return report, [*lines, f"{output}  {size}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
+
+
+def plan(specs: Sequence[BuildSpec]) -> Report:
+    """What would be made; nothing is written."""
+    from codi_export.recipe import prepare
+
+    recipes = [prepare(spec) for spec in specs]
+    graphs = [_plan_json(recipe, index) for recipe in recipes for index in range(len(recipe.schedules))]
+    for graph in graphs:
+        _warn(f"{graph['task']}, {graph['steps']} steps", graph["warnings"])
+    lines = [f"{one['task']}  {one['steps']} steps  {one['sampler']} at t = {one['timesteps']}" for one in graphs]
+    for recipe in recipes:
+        inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
+        lines.append(f"{recipe.task.name}  {inputs} -> {[*recipe.output_shape]}")
+    size = recipes[0].backbone_bytes + sum(recipe.adapter_bytes for recipe in recipes)
+    return {"bytes": size, "graphs": graphs}, [*lines, f"weights  {terminal.size(size)}"]
+
+
+def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
+    """A bar on a terminal, a line per stage elsewhere."""
+
+    def show(stage: str, done: int, total: int) -> None:
+        draw(done, total)
+        if not sys.stderr.isatty():
+            terminal.say(f"{done}/{total} {stage}")
+
+    return show
+
+
+def _warn(what: str, warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        terminal.say(f"warning: {what}: {warning}")
+
+
+def _graph_json(manifest: Manifest, graph: Graph) -> dict[str, Any]:
+    sizes = {entry.path: entry.bytes for entry in manifest.files}
+    return {
+        "task": graph.task,
+        "steps": graph.steps,
+        "sampler": graph.sampler,
+        "precision": graph.precision,
+        "path": graph.path,
+        "bytes": sizes[graph.path],
+        "parity_db": graph.parity.image_psnr_db,
+        "warnings": graph.warnings,
+        "lowerings": graph.lowerings,
+    }
+
+
+def _plan_json(recipe: "Recipe", index: int) -> dict[str, Any]:
+    schedule = recipe.schedules[index]
+    return {
+        "task": recipe.task.name,
+        "steps": len(schedule),
+        "sampler": recipe.sampler.name,
+        "precision": recipe.precision,
+        "timesteps": [step.t for step in schedule.steps],
+        "warnings": recipe.warnings(len(schedule)),
+    }
