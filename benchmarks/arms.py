@@ -140,7 +140,7 @@ def _components(work: Work, backend: str = "onnxruntime") -> Call:
         store.save(model, folder / f"{model.graph.name}.onnx")
     run = {name: open_(folder / f"{name}.onnx", "cpu", work.threads) for name in ("condition", "step", "decode")}
     assert exported.prompt is not None
-    prompt, steps = exported.prompt.numpy(), recipe.schedules[0].steps
+    prompt, steps, sampler = exported.prompt.numpy(), recipe.schedules[0].steps, recipe.sampler
     image, noise = work.inputs["image"], work.inputs["noise"]
     takes = {model.graph.name: {str(value.name) for value in model.graph.inputs} for model in exported.models}
 
@@ -156,7 +156,7 @@ def _components(work: Work, backend: str = "onnxruntime") -> Call:
             arrays = {name: np.asarray(number) for name, number in numbers.items()}
             x = part("step", z=z, prompt=prompt, **arrays, **given)["x"]
             if index + 1 < len(steps):
-                mix = recipe.sampler.update(step, steps[index + 1])
+                mix = sampler.update(step, steps[index + 1])
                 z = np.asarray(mix.x * x + mix.z * z + mix.noise * noise, np.float32)
         return part("decode", x=x, seen=given["seen"])["output"]
 
