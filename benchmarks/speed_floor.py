@@ -1,11 +1,11 @@
 """How fast our graph must be on a CPU beside other ways to run the same weights: ratios with a limit each.
 
     python -m benchmarks.speed_floor --shape mini --steps 1 --steps 2 --steps 4
-    python -m benchmarks.speed_floor --shape edge --steps 1 --rounds 3 --warmup 1
+    python -m benchmarks.speed_floor --shape edge --rounds 5 --warmup 1
 
 `mini`: the embedded model's `sr` at 256 x 256. `edge`: a U-Net of BK-SDM-tiny's shape (323 million parameters) with a
-ControlNet and a tiny VAE, random weights, at 512 x 512. A limit holds if the upper end of the ratio's interval, paired
-by round, does not exceed it.
+ControlNet and a tiny VAE, random weights, at 512 x 512; together its arms take 20 GB of memory. A limit holds if the
+upper end of the ratio's interval, paired by round, does not exceed it.
 """
 
 from collections.abc import Sequence
