@@ -12,7 +12,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -83,7 +82,7 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
     stages: list[tuple[str, float, int]] = []
 
     def begin(stage: str, done: int, total: int) -> None:
-        stages.append((stage.split()[0], time.perf_counter(), peak()))
+        stages.append((stage.split()[0], time.perf_counter(), machine.peak_bytes()))
 
     model, net = f"{folder}/model", f"{folder}/controlnet"
     spec = BuildSpec("depth", (steps,), model, (net,), prompt="", height=pixels, width=pixels)
@@ -102,7 +101,7 @@ def build(folder: str, steps: int, cache: str, pixels: int) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_in_all": round(sum(seconds.values()), 1),
         "peak_writing_bytes": writing,
-        "peak_build_bytes": peak(),
+        "peak_build_bytes": machine.peak_bytes(),
         "peak_check_bytes": max(checks),
         "bundle_bytes": sum(entry.bytes for entry in manifest.files),
         "parity_db": round(manifest.graphs[0].parity.image_psnr_db, 1),
@@ -120,11 +119,6 @@ class Checks(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         assert isinstance(record.args, tuple)
         self.found.append(int(str(record.args[1])))
-
-
-def peak() -> int:
-    """The most bytes that this process has had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def table(report: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import compare
+from codi_export import machine
 
 STEPS = 2
 TORCH = ("torch", "compile", "compile again")
@@ -74,8 +75,7 @@ def child(arm: str, folder: str, threads: str) -> None:
     """Print when the picture was there, and the peak by then."""
     first_picture(arm, Path(folder), int(threads))
     ended = time.time()
-    lines = Path("/proc/self/status").read_text().splitlines()
-    print(json.dumps([ended, int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024]))
+    print(json.dumps([ended, machine.peak_bytes()]))
 
 
 def measure(against: Sequence[str], rounds: int, threads: int, seed: int = 0) -> list[Start]:

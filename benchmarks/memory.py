@@ -17,13 +17,13 @@ CHILD = """
 import sys
 from pathlib import Path
 from safetensors.numpy import load_file
-from codi_export import registry
+from codi_export import machine, registry
 path, golden, inputs = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
 run = registry.get("backends", "onnxruntime").open(path, "cpu", 1)
 tensors = load_file(golden)
 for _ in range({calls}):
     run({{name: tensors[name] for name in inputs}})
-print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+print(machine.peak_bytes())
 """
 
 
@@ -34,7 +34,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
         names = ",".join(spec.name for spec in graph.inputs)
         command = [sys.executable, "-c", CHILD.format(calls=CALLS), folder / graph.path, folder / graph.golden, names]
         result = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)
-        measured = int(result.stdout) * 1024
+        measured = int(result.stdout)
         planned = planner.plan(planner.workload(folder, graph), registry.get("targets", "cpu"), "fp32")
         run = planned.peak_bytes.run
         rows.append({"graph": graph.name, "measured": measured, "planned": run, "error": run / measured - 1})

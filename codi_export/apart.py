@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from codi_export import parity, registry
+from codi_export import machine, parity, registry
 from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 
@@ -82,8 +82,7 @@ def main(path: Path, folder: Path) -> None:
     runner = opener(path, "cpu", None)
     for file in sorted(folder.glob("*.in")):
         save_file(runner(load_file(file)), file.with_suffix(".out"))
-    status = Path("/proc/self/status").read_text().splitlines()
-    print(1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1]))
+    print(machine.peak_bytes())
 
 
 if __name__ == "__main__":

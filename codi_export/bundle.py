@@ -25,7 +25,6 @@ CONTENTS = {
     "engines",
     "tokenizer.json",
 }  # everything that a bundle's own folder may hold
-PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 
 How = Literal["hash", "size"]
 
@@ -91,7 +90,7 @@ def unlisted(folder: Path, manifest: Manifest) -> list[str]:
 def refuse_pickles(folder: Path) -> None:
     """A pickle runs code when it is read, so a bundle that holds one is refused (bad-bundle)."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in PICKLES:
+        if path.suffix.lower() in files.PICKLES:
             raise CodiError(
                 ErrorCode.BAD_BUNDLE, f"{path} is a pickle file", "remove it; weights are safetensors files"
             )

@@ -10,6 +10,9 @@ from codi_export.records import from_json
 from codi_export.spec import AdapterSpec, BuildSpec
 
 FACTS = "codi_adapter.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+LORA = "pytorch_lora_weights.safetensors"  # changes to the backbone's U-Net
+UNET = "unet"  # a U-Net in its place
 
 
 def read_facts(folder: Path) -> AdapterSpec | None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from codi_export.errors import CodiError, ErrorCode
 
+PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}  # suffixes of files that run code when they are read
+
 _HINTS = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some space, or write to another disk",

@@ -4,13 +4,12 @@ No torch, no ONNX tools: the base install and the device's TensorRT. It can be k
 kept, and the next call goes on from there.
 """
 
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from codi_export import bundle, costs, engines, files, planner, registry
+from codi_export import bundle, costs, engines, files, machine, planner, registry
 from codi_export.backends import Backend, Compiler, Device, EngineOptions
 from codi_export.backends import Progress as Phases
 from codi_export.errors import CodiError, ErrorCode
@@ -165,7 +164,7 @@ def _built(job: _Job, progress: Progress) -> Engine:
         inputs=job.graph.inputs,
         sources=engines.sources(job.manifest, job.graph),
         seconds=round(time.perf_counter() - start, 1),
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_bytes=machine.peak_bytes(),
         swappable=bool(options.refittable),
         version_compatible=options.version_compatible,
         stripped=options.stripped,

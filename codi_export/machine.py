@@ -49,6 +49,12 @@ def _busy(stat: Path) -> float:
     return (int(user) + int(nice) + int(system) + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def peak_bytes() -> int:
+    """The most that this process has had resident. Not `getrusage`, whose figure a child has from its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
 def version(package: str) -> str | None:
     """Installed version, from metadata: nothing is imported."""
     try:

@@ -11,11 +11,9 @@ from safetensors import SafetensorError, safe_open
 
 from codi_export import bundle, files, schedule
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import licence, read_facts
+from codi_export.facts import LORA, UNET, WEIGHTS, licence, read_facts
 from codi_export.spec import AdapterSpec, Graph, Manifest
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-OWN_UNET = ("unet", "pytorch_lora_weights.safetensors")  # in an adapter's folder: it changes the backbone too
 DTYPES = {"F32": np.float32, "F16": np.float16}
 
 
@@ -78,7 +76,7 @@ def _require_same_graph(new: AdapterSpec, old: AdapterSpec, graphs: list[Graph],
     for graph in graphs:
         chosen = [*schedule.timesteps(graph.steps, new)[0]]
         wanted.append((f"timesteps for {graph.steps} steps", chosen, [step.t for step in graph.schedule.steps]))
-    for name in OWN_UNET:
+    for name in (UNET, LORA):
         wanted.append((name, (adapter / name).exists(), False))
     for what, has, needs in wanted:
         if has != needs:

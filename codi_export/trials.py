@@ -16,6 +16,7 @@ from codi_export.graph.rounding import imitate_bf16
 from codi_export.graph.unroll import probes
 from codi_export.parity import Outcome
 from codi_export.recipe import Recipe
+from codi_export.runtime.image import READABLE
 from codi_export.runtime.noise import normal
 from codi_export.spec import Precision, Schedule
 
@@ -23,7 +24,6 @@ Inputs = dict[str, NDArray[Any]]  # of one call, by name
 
 SEEDS = (0, 1)  # two, so that a graph that ignores its noise is found out
 PICTURES = 32  # of a calibration folder, the first by name
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
 def trials_of(recipe: Recipe) -> list[Inputs]:
@@ -41,10 +41,10 @@ def calibration_of(recipe: Recipe) -> list[Inputs]:
         raise CodiError(
             ErrorCode.MISSING_FILE, f"--calibration {folder} is no folder", "pictures as the task takes them"
         )
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:PICTURES]
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE)[:PICTURES]
     if not found:
         raise CodiError(
-            ErrorCode.BAD_DATA, f"--calibration {folder} holds no pictures", f"expected {', '.join(sorted(SUFFIXES))}"
+            ErrorCode.BAD_DATA, f"--calibration {folder} holds no pictures", f"expected {', '.join(sorted(READABLE))}"
         )
     return [_trial(recipe, path, seed) for seed, path in enumerate(found)]
 

@@ -9,6 +9,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import UNET
 from codi_export.model import adapter, lora, t2i
 from codi_export.model.backbone import Backbone
 from codi_export.model.steering import Net
@@ -74,7 +75,7 @@ def save(module: Adapted, config: AdapterConfig, facts: AdapterSpec, backbone: B
         case "backbone":
             stages.save_backbone(module.unet, backbone, folder)
         case "full":
-            copy.deepcopy(module.unet).half().save_pretrained(folder / "unet")
+            copy.deepcopy(module.unet).half().save_pretrained(folder / UNET)
         case "pe":
             lora.save(module.unet, folder)
 

@@ -19,7 +19,6 @@ from .data.tensors import centre, save_picture, to_signed
 from .pca_start import start_from_pca
 from .trainer import Batch
 
-FACTOR = 4  # pixels per latent pixel, along each side
 VALIDATION_CROP = 176  # pixels on a side
 
 

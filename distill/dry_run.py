@@ -1,6 +1,5 @@
 """A few real steps in memory: what a run would take, before it is begun."""
 
-import resource
 import tempfile
 import time
 from collections.abc import Iterable
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+
+from codi_export import machine
 
 from .codi import CodiJob
 from .config import TrainConfig
@@ -107,4 +108,4 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 def _peak(device: torch.device) -> tuple[int, str]:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device), "gpu"
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"  # Linux counts it in KiB
+    return machine.peak_bytes(), "process"

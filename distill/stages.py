@@ -8,6 +8,7 @@ from pathlib import Path
 from diffusers import UNet2DConditionModel
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import LORA, UNET
 from codi_export.model import adapter, lora
 from codi_export.model.backbone import Backbone
 from codi_export.model.denoiser import Denoiser
@@ -55,7 +56,7 @@ def begin(net: Net | None, unet: UNet2DConditionModel | None, folder: str, backb
         )
     trained = adapter.load(Path(folder))
     _require(folder, "the adapter's shape", lambda: net.load_state_dict(trained.net.state_dict()))
-    changes, own = Path(folder) / lora.FILE, (Path(folder) / "unet").is_dir()
+    changes, own = Path(folder) / LORA, (Path(folder) / UNET).is_dir()
     if unet is not None and not lora.added(unet):
         source = trained.unet(backbone).state_dict()
         _require(folder, "the U-Net", lambda: unet.load_state_dict(source))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,11 +123,6 @@ def train_config(plan: Plan, arm: Arm, seed: int) -> TrainConfig:
         steps, batch_size=plan.batch_size, learning_rate=arm.rate, warmup=steps // 10, seed=seed, log_every=10,
         save_every=50, validate_every=steps + 1,
     )  # fmt: skip
-
-
-def settings(name: str) -> dict[str, Any]:
-    """All choices of an arm, for the record."""
-    return asdict(arms.get(name))
 
 
 def _waves(wanted: Sequence[Trial]) -> Iterator[list[Trial]]:

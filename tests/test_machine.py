@@ -38,3 +38,10 @@ def test_what_others_do_is_what_the_machine_does_without_us(tmp_path: Path) -> N
     write(100)
     assert machine.others_at_work(10, stat, lambda seconds: write(100 + 1.5 * seconds)) == pytest.approx(1.5, abs=0.05)
     assert machine.others_at_work(10, stat, lambda _: None) == 0
+
+
+def test_the_peak_stays_when_memory_is_given_back() -> None:
+    before = machine.peak_bytes()
+    held = bytearray(b"x" * (256 << 20))
+    del held
+    assert machine.peak_bytes() >= max(before, 256 << 20)

@@ -7,7 +7,8 @@ from PIL import Image
 
 from codi_export import recipe, zoo
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.model import adapter, backbone, fuse, text
+from codi_export.facts import WEIGHTS
+from codi_export.model import backbone, fuse, text
 from codi_export.spec import BuildSpec
 
 ADAPTER_LIMIT = 4_000_000  # bytes
@@ -48,7 +49,7 @@ def test_mini_has_adapters() -> None:
 @pytest.mark.parametrize("task", zoo.tasks("mini"))
 def test_an_adapter_is_small_and_has_a_card(task: str) -> None:
     folder = zoo.adapter("mini", task)
-    assert (folder / adapter.WEIGHTS).stat().st_size <= ADAPTER_LIMIT
+    assert (folder / WEIGHTS).stat().st_size <= ADAPTER_LIMIT
     assert (folder / "README.md").read_text().startswith("---\nlicense: other\n---\n"), "a card, with a licence note"
 
 

@@ -1,6 +1,5 @@
 """codi-export build"""
 
-import os
 import typing
 from pathlib import Path
 
@@ -182,7 +181,6 @@ def build(
     precision_reason = _precision_reason(common)
     if precision == "auto" and (target or explain):
         terminal.say(f"precision: {precision_reason}")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
     compilers = [name for name in backends if registry.get("backends", name).compiler]
     for name in compilers:
         finalizing.where(name, target)

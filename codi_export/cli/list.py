@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import codi_export
-from codi_export import registry
+from codi_export import registry, zoo
 from codi_export.cli import terminal
 
 KINDS = ("tasks", "samplers", "backends", "targets", "models")
@@ -35,6 +35,5 @@ def summary(kind: str, name: str) -> str:
 
 
 def models() -> dict[str, str]:
-    """Models that are embedded: folders of `zoo` in diffusers' layout."""
-    folders = sorted(path.parent for path in (_HOME / "zoo").glob("*/model_index.json"))
-    return {folder.name: "embedded; any diffusers folder works too: --model DIR" for folder in folders}
+    """Models that are embedded, each with a line about it."""
+    return dict.fromkeys(zoo.names(), "embedded; any diffusers folder works too: --model DIR")

@@ -1,6 +1,7 @@
 """The command table. Nothing of a verb is imported before it is called, so `--help` is quick and needs no extra."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done; 1 something that the user can mend, or a failed gate; 2 wrong usage."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
     try:
         return cli.main(words or ["--help"], prog_name="codi-export", standalone_mode=False) or 0
     except click.UsageError as error:

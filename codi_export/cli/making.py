@@ -1,12 +1,12 @@
 """What `build` makes, and what it says of it."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codi_export import machine
 from codi_export.cli import terminal
 from codi_export.records import to_json
 from codi_export.spec import BuildSpec, Graph, Manifest
@@ -54,7 +54,7 @@ def _with_costs(
     report: dict[str, Any], lines: list[str], output: Path, start: float, cache: "Cache", explain: bool
 ) -> Report:
     """What was made, and what that took."""
-    seconds, memory = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seconds, memory = time.perf_counter() - start, machine.peak_bytes()
     report |= {"seconds": round(seconds, 1), "peak_rss_bytes": memory}
     report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
     if explain:

@@ -1,6 +1,5 @@
 """codi-export plan"""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,6 @@ def plan(
 
 
 def _traced(spec: BuildSpec) -> Workload:
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers would draw its own
     from codi_export.builder import estimate
     from codi_export.graph.cache import default
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,10 @@ def _share(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option(
     "--runs", metavar="N", type=click.IntRange(min=1), default=5, show_default=True, help="How often it is opened anew."
 )
-@click.option("--task", help="Which task, if the bundle has several.")
-@click.option("--steps", type=int, help="Which number of steps; the first built if left out.")
-@click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
-@click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@terminal.task_option
+@terminal.steps_option
+@terminal.provider_option
+@terminal.backend_option
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Left to the runtime if left out.")
 @click.option(
     "--shapes", metavar="NAME:1x64x64x3,...", help="Which sizes of the inputs; refused if the graph has others."
@@ -168,13 +167,7 @@ def _compare(shown: Sequence[Result], any_bundle: bool, limit: float | None, as_
     verdict = comparing.compare(a, b, any_bundle)
     failed = limit is not None and verdict.slower_than(limit)
     if as_json:
-        value = {name: asdict(getattr(verdict, name)) for name in ("end_to_end", "engine")}
-        high = {name: None if part["high"] == float("inf") else part["high"] for name, part in value.items()}
-        value = {
-            name: {**part, "high": high[name], "certain": getattr(verdict, name).certain}
-            for name, part in value.items()
-        }
-        terminal.print_json({**value, "differences": verdict.differences, "failed": failed})
+        terminal.print_json({**comparing.to_dict(verdict), "failed": failed})
     else:
         click.echo(comparing.sentence("end to end", verdict.end_to_end))
         click.echo(comparing.sentence("engine    ", verdict.engine))

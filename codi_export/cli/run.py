@@ -29,11 +29,11 @@ def _tile(context: click.Context, option: click.Parameter, value: str) -> Tile:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="A file for one input, else a folder."
 )
-@click.option("--task", help="Which task, if the bundle has several.")
-@click.option("--steps", type=int, help="Which number of steps; the first built if left out.")
+@terminal.task_option
+@terminal.steps_option
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
-@click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@terminal.provider_option
+@terminal.backend_option
 @click.option(
     "--memory",
     type=click.Choice(typing.get_args(Memory)),

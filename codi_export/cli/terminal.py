@@ -1,4 +1,4 @@
-"""What every verb shares: the --json flag, results on stdout, everything else on stderr."""
+"""What verbs share: options that mean the same in each, results on stdout, everything else on stderr."""
 
 import contextlib
 import json
@@ -21,6 +21,12 @@ plugin_option = click.option(
     multiple=True,
     help="A library of custom operators for TensorRT; it is code, so only what is named here is loaded.",
 )
+task_option = click.option("--task", help="Which task, if the bundle has several.")
+steps_option = click.option("--steps", type=int, help="Which number of steps; the first built if left out.")
+provider_option = click.option(
+    "--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt."
+)
+backend_option = click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 

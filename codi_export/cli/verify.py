@@ -11,8 +11,8 @@ from codi_export.runtime.verify import Check, checks
 
 @click.command(epilog="Example: codi-export verify sr-2step")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt.")
-@click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+@terminal.provider_option
+@terminal.backend_option
 @terminal.json_option
 @click.pass_context
 def verify(context: click.Context, bundle: Path, provider: str, backend: str, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import FACTS, read_facts
+from codi_export.facts import FACTS, LORA, UNET, WEIGHTS, read_facts
 from codi_export.model import lora
 from codi_export.model.backbone import Backbone
 from codi_export.model.parts import Weights, load_part, require_finite, require_weights
@@ -21,8 +21,6 @@ from codi_export.model.steering import Net
 from codi_export.model.trunk import deepen
 from codi_export.records import to_json
 from codi_export.spec import AdapterSpec
-
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +34,14 @@ class Adapter:
     @property
     def own_unet(self) -> bool:
         """Whether it brings a U-Net, or changes to the backbone's."""
-        return (self.folder / "unet").is_dir() or (self.folder / lora.FILE).is_file()
+        return (self.folder / UNET).is_dir() or (self.folder / LORA).is_file()
 
     def unet(self, backbone: Backbone) -> UNet2DConditionModel:
         """The U-Net that the adapter was trained for: the backbone's, the same with low-rank changes, or its own."""
-        if (self.folder / "unet").is_dir():
-            return load_part(UNet2DConditionModel, self.folder / "unet")
-        if (self.folder / lora.FILE).is_file():
-            return lora.merge(copy.deepcopy(backbone.unet).float(), self.folder / lora.FILE)
+        if (self.folder / UNET).is_dir():
+            return load_part(UNet2DConditionModel, self.folder / UNET)
+        if (self.folder / LORA).is_file():
+            return lora.merge(copy.deepcopy(backbone.unet).float(), self.folder / LORA)
         return backbone.unet
 
 

@@ -18,6 +18,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import flax_tree
 from codi_export.model.backbone import Backbone
 from codi_export.model.flax_tree import Floats
+from codi_export.model.parts import listed
 from codi_export.spec import MAX_STEPS, AdapterSpec
 
 TIMESTEPS = 1000
@@ -85,7 +86,7 @@ def _flax_name(name: str, axes: int) -> str:
 
 
 def _require_same_names(arrays: Mapping[str, Any], places: Mapping[str, Any], path: Path) -> None:
-    absent, unused = _first(places.keys() - arrays.keys()), _first(arrays.keys() - places.keys())
+    absent, unused = (listed(sorted(names)) for names in (places.keys() - arrays.keys(), arrays.keys() - places.keys()))
     if absent or unused:
         faults = [f"it lacks {absent}" if absent else "", f"nothing takes {unused}" if unused else ""]
         raise CodiError(
@@ -93,11 +94,6 @@ def _require_same_names(arrays: Mapping[str, Any], places: Mapping[str, Any], pa
             f"{path} does not fill the ControlNet of its config: {'; '.join(filter(None, faults))}",
             "expected the parameters of one FlaxControlNetModel, and its own config.json or backbone",
         )
-
-
-def _first(names: set[str], count: int = 3) -> str:
-    more = len(names) - count
-    return ", ".join(sorted(names)[:count]) + (f" and {more} more" if more > 0 else "")
 
 
 def _tensor(array: Floats, name: str, shape: torch.Size) -> Tensor:

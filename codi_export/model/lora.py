@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import LORA
 
-FILE = "pytorch_lora_weights.safetensors"
 PEFT_SETTINGS = "adapter_config.json"
 OWNERS = {
     "unet.": "unet",
@@ -67,7 +67,7 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
         window = layer.weight.shape[2:]  # a convolution's A slides, its B is 1 x 1
         tensors[f"unet.{name}.lora_A.weight"] = change.A.view(len(change.A), -1, *window)
         tensors[f"unet.{name}.lora_B.weight"] = change.B.view(*change.B.shape, *(1 for _ in window))
-    save_file({key: tensor.detach().half().contiguous() for key, tensor in tensors.items()}, folder / FILE)
+    save_file({key: tensor.detach().half().contiguous() for key, tensor in tensors.items()}, folder / LORA)
 
 
 @torch.no_grad()

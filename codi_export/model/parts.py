@@ -15,7 +15,6 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import limits
 
 STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' names for a part's weights
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 VAE_CLASSES = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
 NAMED = 3  # tensors in an error
 Weights = Literal["float32", "stored"]  # as they are computed with, or as the file has them: mapped, not copied
@@ -75,7 +74,7 @@ def require_weights(folder: Path) -> str | None:
             _require_complete(file)
         if files_:
             return variant
-    pickled = [file.name for file in folder.iterdir() if file.suffix in PICKLES]
+    pickled = [file.name for file in folder.iterdir() if file.suffix in files.PICKLES]
     found = f"only {pickled[0]}, a pickle that could run code when it is read" if pickled else "no weights"
     raise CodiError(ErrorCode.BAD_MODEL, f"{folder} holds {found}", "save it with `safe_serialization=True`")
 

@@ -11,8 +11,6 @@ from codi_export.ops.arguments import REAL, call, describe, expect_real, pointer
 from codi_export.ops.functions import FLOAT, INT, codi, standard
 from codi_export.ops.records import NCHW, NHWC, ImageToTensor, TensorToImage
 
-ONNX_TYPE = {torch.float32: 1, torch.float16: 10}
-
 
 @torch.library.custom_op("codi::image_to_tensor", mutates_args=())
 def image_to_tensor(

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.ops.records import Record
 
@@ -70,10 +71,10 @@ def build() -> Path:
             "install g++, or set CODI_KERNELS to a library that CMake built",
         )
     folder = sources()
-    files = [folder / "common/message.cpp", *sorted(folder.glob("*/host.cpp"))]
-    kept = _cache() / f"codi_kernels-{_key(compiler, folder)}.so"
+    units = [folder / "common/message.cpp", *sorted(folder.glob("*/host.cpp"))]
+    kept = files.user_cache() / "kernels" / f"codi_kernels-{_key(compiler, folder)}.so"
     if not kept.exists():
-        _compile([compiler, *FLAGS, *map(str, files)], kept)
+        _compile([compiler, *FLAGS, *map(str, units)], kept)
     return kept
 
 
@@ -95,8 +96,3 @@ def _key(compiler: str, folder: Path) -> str:
     target = subprocess.run([compiler, "-march=native", "-Q", "--help=target"], capture_output=True).stdout
     digest.update(target or platform.processor().encode())
     return digest.hexdigest()[:16]
-
-
-def _cache() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CODI_CACHE") or Path(caches, "codi-export")) / "kernels"

@@ -134,8 +134,8 @@ def _product(node: NodeTime) -> int | None:
         return None
     first, second = node.inputs[:2]
     if node.op.endswith("Conv"):
-        shared = _size(second[1:])
-    elif len(first) and _size(first) * _size(second) * _size(node.shape):
+        shared = math.prod(second[1:])
+    elif len(first) and math.prod((*first, *second, *node.shape)):
         # [.., M, K] x [.., K, N] = [.., M, N], transposed or not: sizes alone give K, batch by batch.
         m_n = node.shape[-1] * node.shape[-2] if len(node.shape) > 1 else node.shape[-1]
         rows = first[-1] * (first[-2] if len(first) > 1 else 1)
@@ -143,7 +143,7 @@ def _product(node: NodeTime) -> int | None:
         shared = round((rows * columns / m_n) ** 0.5)
     else:
         return None
-    return 2 * _size(node.shape) * shared
+    return 2 * math.prod(node.shape) * shared
 
 
 def _bytes(node: NodeTime, cost: NodeCost | None) -> int | None:
@@ -151,10 +151,3 @@ def _bytes(node: NodeTime, cost: NodeCost | None) -> int | None:
     if node.bytes is not None:
         return node.bytes
     return cost.bytes_read + cost.bytes_written if cost else None
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for one in shape:
-        size *= one
-    return size

@@ -1,7 +1,6 @@
 """Profile one graph of a bundle on this machine: from a folder to a `Result`."""
 
 import datetime
-import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -113,7 +112,7 @@ def profile_bundle(
         measured = measure(opened, settings, clock, progress)
     finally:
         watch.stop()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = machine.peak_bytes()
         for sensor in sensors:
             sensor.close()
     looked, quality = None, Quality(graph.parity, None, "not checked: the measurement was stopped")

@@ -1,7 +1,9 @@
 """Two results beside each other: what differs in how they were made, and whether one is slower."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.profile import statistics
@@ -42,6 +44,16 @@ def compare(a: Result, b: Result, any_bundle: bool = False) -> Verdict:
     except ValueError as error:
         raise CodiError(ErrorCode.BAD_DATA, f"nothing to compare: {error}", "profile with more --iterations") from error
     return Verdict(end_to_end, engine, tuple(differences(a, b)))
+
+
+def to_dict(verdict: Verdict) -> dict[str, Any]:
+    """JSON values; null for an upper end that one pair of calls leaves open."""
+    found = {name: getattr(verdict, name) for name in ("end_to_end", "engine")}
+    values = {
+        name: {**asdict(one), "high": one.high if math.isfinite(one.high) else None, "certain": one.certain}
+        for name, one in found.items()
+    }
+    return {**values, "differences": verdict.differences}
 
 
 def differences(a: Result, b: Result) -> list[str]:

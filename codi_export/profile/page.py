@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from codi_export import files
 from codi_export.errors import CodiError
-from codi_export.profile.compare import compare
+from codi_export.profile import compare as comparing
 from codi_export.profile.result import TOP, Result, to_dict
 
 FOLDER = Path(__file__).parent
@@ -64,15 +63,9 @@ def _compared(results: Sequence[Result]) -> list[dict[str, Any] | None]:
     compared: list[dict[str, Any] | None] = []
     for other in results[1:]:
         try:
-            verdict = compare(results[0], other, any_bundle=True)
+            compared.append(comparing.to_dict(comparing.compare(results[0], other, any_bundle=True)))
         except CodiError:
             compared.append(None)
-            continue
-        found = {name: asdict(getattr(verdict, name)) for name in ("end_to_end", "engine")}
-        for name, part in found.items():
-            part["certain"] = getattr(verdict, name).certain
-            part["high"] = None if part["high"] == float("inf") else part["high"]
-        compared.append({**found, "differences": verdict.differences})
     return compared
 
 

@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 
 WINDOW = 5  # calls
 TOLERANCE = 0.03
-WARMUP_RULE = f"the medians of the last {WINDOW} calls and of the {WINDOW} before differ by at most {TOLERANCE:.0%}"
 DRAWS = 4000
 SHORTEST = 1e-6  # ms; no clock tells less from nothing
 LEVEL = 0.95
@@ -47,7 +46,8 @@ class Comparison:
 
 
 def settled(samples: Sequence[float]) -> bool:
-    """Whether a warm-up may end: `WARMUP_RULE`."""
+    """Whether a warm-up may end: the medians of the last WINDOW calls and of the WINDOW before differ by TOLERANCE at
+    most."""
     if len(samples) < 2 * WINDOW:
         return False
     before, last = np.median(samples[-2 * WINDOW : -WINDOW]), np.median(samples[-WINDOW:])

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.image import Pixels
 from codi_export.spec import Graph, TensorSpec
 
-Pixels = NDArray[np.uint8]
 Mask = Pixels | Image.Image
 
 NAMES = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")

@@ -17,7 +17,8 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import color, tiling
 from codi_export.runtime import noise as noises
 from codi_export.runtime.color import ColorFix
-from codi_export.runtime.inputs import Mask, Pixels, require_mask, require_rgb, require_tensor, sizes, tensor
+from codi_export.runtime.image import Pixels
+from codi_export.runtime.inputs import Mask, require_mask, require_rgb, require_tensor, sizes, tensor
 from codi_export.runtime.text import TextEncoder
 from codi_export.spec import PORTABLE, Graph, TensorSpec
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from codi_export.runtime.image import Pixels
 
 OVERLAP = 16  # input pixels that neighbouring tiles share; at most a quarter of a tile
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from codi_export import registry
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import read_facts
+from codi_export.facts import LORA, read_facts
 from codi_export.model import lora
 from distill import stages
 from distill.adapted import AdapterConfig
@@ -107,7 +107,7 @@ def test_changes_to_the_u_net_are_gone_on_with(new: Any, tmp_path: Path, shape: 
             new(start=str(tmp_path / "first"), lora_rank=3)
         assert raised.value.code is ErrorCode.BAD_MODEL
         whole = new(start=str(tmp_path / "first"), mode="full").module.unet
-        _same(whole, lora.merge(first.backbone.unet, tmp_path / "first" / lora.FILE))
+        _same(whole, lora.merge(first.backbone.unet, tmp_path / "first" / LORA))
 
 
 def test_a_start_of_another_shape(new: Any, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from diffusers import ControlNetModel
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import WEIGHTS
 from codi_export.model import adapter as adapters
 from codi_export.recipe import Recipe
 from codi_export.spec import AdapterSpec
@@ -73,7 +74,7 @@ def test_a_trunk_of_another_depth(tmp_path: Path) -> None:
 def test_a_trunk_in_a_file_that_was_cut_short(tmp_path: Path) -> None:
     net = adapters.new(recipe().backbone, "unshuffled", width=16, trunk=2)
     adapters.save(net, replace(recipe().facts, condition="unshuffled", trunk=2), tmp_path)
-    weights = tmp_path / adapters.WEIGHTS
+    weights = tmp_path / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(CodiError, match="bytes, its header says") as raised:
         adapters.load(tmp_path)

@@ -11,6 +11,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.facts import LORA
 from codi_export.model import backbone as backbones
 from codi_export.model import lora
 from codi_export.model.text import load_text
@@ -46,7 +47,7 @@ def test_only_the_change_is_trained() -> None:
 def test_merged_is_the_same_network(tmp_path: Path) -> None:
     one = changed()
     lora.save(one, tmp_path)
-    merged = lora.merge(unet(), tmp_path / lora.FILE)
+    merged = lora.merge(unet(), tmp_path / LORA)
     assert merged.state_dict().keys() == unet().state_dict().keys()
     wanted = one(Z, T, PROMPT).sample
     torch.testing.assert_close(merged(Z, T, PROMPT).sample, wanted, rtol=1e-2, atol=1e-2)  # fp16 in the file
@@ -58,7 +59,7 @@ def test_the_file_holds_two_layers_in_a_row(tmp_path: Path) -> None:
     """As diffusers and peft read it: A is a layer of its own, B another behind it."""
     one = changed()
     lora.save(one, tmp_path)
-    parts = {key: value.float() for key, value in load_file(tmp_path / lora.FILE).items()}
+    parts = {key: value.float() for key, value in load_file(tmp_path / LORA).items()}
     first, second = (parts[f"unet.conv_in.lora_{part}.weight"] for part in "AB")
     side_way = F.conv2d(F.conv2d(Z, first, padding=1), second)
     torch.testing.assert_close(unet().conv_in(Z) + side_way, one.conv_in(Z), rtol=1e-3, atol=1e-3)
@@ -72,9 +73,9 @@ def test_the_file_holds_two_layers_in_a_row(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, key: str, shape: tuple[int, ...], said: str) -> None:
-    save_file({key: torch.zeros(shape)}, tmp_path / lora.FILE)
+    save_file({key: torch.zeros(shape)}, tmp_path / LORA)
     with pytest.raises(CodiError, match=said) as raised:
-        lora.merge(unet(), tmp_path / lora.FILE)
+        lora.merge(unet(), tmp_path / LORA)
     assert raised.value.code is ErrorCode.BAD_MODEL
 
 
@@ -137,31 +138,31 @@ def test_an_alpha_that_stands_elsewhere(tmp_path: Path, beside: bool) -> None:
     down, up = torch.randn(2, 4, 3, 3), torch.randn(16, 2, 1, 1)
     metadata = {"lora_adapter_metadata": json.dumps({"unet.r": 2, "unet.lora_alpha": 6, "text_encoder.lora_alpha": 1})}
     pair = {"unet.conv_in.lora_A.weight": down, "unet.conv_in.lora_B.weight": up}
-    save_file(pair, tmp_path / lora.FILE, None if beside else metadata)
+    save_file(pair, tmp_path / LORA, None if beside else metadata)
     if beside:
         (tmp_path / lora.PEFT_SETTINGS).write_text(json.dumps({"r": 2, "lora_alpha": 6, "alpha_pattern": {}}))
     weight = unet().conv_in.weight
     wanted = weight + 3 * (up.flatten(1) @ down.flatten(1)).view_as(weight)
-    torch.testing.assert_close(lora.merge(unet(), tmp_path / lora.FILE).conv_in.weight, wanted)
+    torch.testing.assert_close(lora.merge(unet(), tmp_path / LORA).conv_in.weight, wanted)
 
 
 def test_a_change_of_another_kind_is_refused(tmp_path: Path) -> None:
     pair = {"unet.conv_in.lora_A.weight": torch.zeros(2, 4, 3, 3), "unet.conv_in.lora_B.weight": torch.zeros(32, 2)}
-    save_file(pair, tmp_path / lora.FILE)
+    save_file(pair, tmp_path / LORA)
     (tmp_path / lora.PEFT_SETTINGS).write_text(json.dumps({"lora_alpha": 2, "use_dora": True}))
     with pytest.raises(CodiError, match="was made with use_dora, which is not read"):
-        lora.merge(unet(), tmp_path / lora.FILE)
+        lora.merge(unet(), tmp_path / LORA)
 
 
 def test_keys_that_match_nothing_are_listed(tmp_path: Path) -> None:
     keys = [f"lora_unet_nowhere_{index}.lora_down.weight" for index in range(5)]
-    save_file({key: torch.zeros(2, 2) for key in keys}, tmp_path / lora.FILE)
+    save_file({key: torch.zeros(2, 2) for key in keys}, tmp_path / LORA)
     said = f"'{keys[0]}', '{keys[1]}', '{keys[2]}' and 2 more keys name no layer of the unet"
     with pytest.raises(CodiError, match=said):
-        lora.merge(unet(), tmp_path / lora.FILE)
+        lora.merge(unet(), tmp_path / LORA)
 
 
 def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
-    (tmp_path / lora.FILE).write_bytes(b"\x10\x00")
+    (tmp_path / LORA).write_bytes(b"\x10\x00")
     with pytest.raises(CodiError, match="is no safetensors file"):
-        lora.merge(unet(), tmp_path / lora.FILE)
+        lora.merge(unet(), tmp_path / LORA)
