@@ -89,9 +89,7 @@ def draw(panels: Mapping[str, Sequence[Row]], metric: str, file: Path, note: str
         )
         for point in some:
             ours = "step" in point["name"]
-            side, slant, turn = (
-                (-1, -60, "top") if ours else (1, 30, "bottom")
-            )  # neighbours' names cross nothing when they are slanted
+            side, slant, turn = (-1, -60, "top") if ours else (1, 30, "bottom")  # slanted names cross no neighbour's
             low, high = point["interval"]
             axes.plot([point["latency_ms"]] * 2, [low, high], color="0.8", zorder=0)
             axes.plot(point["latency_ms"], point["perceptual"], "o", color="C0" if ours else "C1", zorder=2)

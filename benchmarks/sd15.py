@@ -20,17 +20,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from codi_export.graph import store
 
-UNETS: dict[
-    str, dict[str, Any]
-] = {  # name -> what its config says beyond Stable Diffusion 1.5's, which is diffusers' default
-    "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8, "sample_size": 64},
-    "small": {
-        "cross_attention_dim": 768,
-        "attention_head_dim": 8,
-        "sample_size": 64,
-        "block_out_channels": (64, 128, 256, 256),
-    },
-}
+SD15: dict[str, Any] = {"cross_attention_dim": 768, "attention_head_dim": 8, "sample_size": 64}
+UNETS = {"sd15": SD15, "small": SD15 | {"block_out_channels": (64, 128, 256, 256)}}  # beside diffusers' defaults
 VAE = (64, 64, 64, 64)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from codi_export import bundle, files, parity, planner, registry, zoo
+from codi_export import bundle, files, parity, planner, registry, staging, zoo
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, lowerings, passes, store, text
@@ -128,8 +128,8 @@ def build_specs(
 
     for spec in specs:
         _refuse(spec)
-    before = bundle.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
-    with bundle.building(output, overwrite) as folder:
+    before = staging.prepare_output(output, overwrite, [name for spec in specs for name in spec.graphs])
+    with staging.building(output, overwrite) as folder:
         begin(f"loading {specs[0].model}")
         backbone = backbones.load(zoo.folder(specs[0].model), specs[0].loras, specs[0].vae, _weights(specs[0]))
         recipes = [prepare(spec, backbone, "stored") for spec in specs]
@@ -256,9 +256,7 @@ def _weights(spec: BuildSpec) -> Weights:
 def _save_golden(path: Path, inputs: Inputs, wanted: Outcome) -> None:
     """The torch pipeline's answer, for `verify` on any device."""
     arrays = {**inputs, "output": wanted.levels}
-    path.write_bytes(
-        save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    )  # it writes raw memory
+    path.write_bytes(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))  # of raw memory
 
 
 def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> Graph:

@@ -102,7 +102,7 @@ def write(
 
 def prepare_output(output: Path, overwrite: bool) -> None:
     """May components be written there? Raises CodiError (output-exists) if not."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if files.is_free(output):
         return
     if not (overwrite and (output / FACTS).is_file()):
         hint = "choose another -o; --overwrite with --fuse none replaces such components only"

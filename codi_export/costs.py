@@ -1,16 +1,41 @@
 """What each node of a built graph costs, as the build counted it. Standard library only."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from codi_export import files
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.records import from_json
-from codi_export.spec import Graph, NodeCost
+from codi_export.spec import Graph
 
-FIELDS = tuple(field.name for field in dataclasses.fields(NodeCost))
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """One node of a graph: `name` as it is there, `stage/...`.
+
+    `flops` are those of its products (a multiplication and an addition are two); `bytes_read` includes `weight_bytes`,
+    what is read of constants; `live_bytes` are the activations that exist while it runs. `module`: whose weights it
+    reads, `unet.mid_block.resnets.0.conv1`; where it reads none, the last module before it that did.
+    """
+
+    name: str
+    op: str
+    flops: int
+    bytes_read: int
+    bytes_written: int
+    weight_bytes: int
+    live_bytes: int
+    module: str = ""
+
+    @property
+    def stage(self) -> str:
+        """`condition`, `step1`, ..., `decode`."""
+        return self.name.partition("/")[0]
+
+
+FIELDS = tuple(field.name for field in fields(NodeCost))
 
 
 def write(path: Path, costs: Iterable[NodeCost]) -> None:

@@ -7,16 +7,47 @@ half-written is ever loaded, and after a swap no engine of the former adapter is
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from codi_export import files
 from codi_export.backends import Backend, Device, Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.records import from_json, to_json
-from codi_export.spec import Engine, Graph, Manifest
+from codi_export.spec import Graph, Manifest, TensorSpec
 
 FOLDER = "engines"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A compiled graph, `engines/*.engine`, as its sidecar describes it.
+
+    `sources`: path -> SHA-256 of what it was built from; `driver`: newest CUDA that the driver knows, empty if built
+    where there was no GPU; `seconds` and `peak_bytes` of the build; `kernels` by kind; `golden`: what the comparison
+    with torch's output said on the device, empty until it was made.
+    """
+
+    graph: str
+    backend: str
+    version: str
+    sm: int
+    device: str
+    driver: str
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    sources: dict[str, str]
+    seconds: float
+    peak_bytes: int
+    swappable: bool = False  # takes another adapter's weights
+    version_compatible: bool = False
+    stripped: bool = False  # its weights are the bundle's: it is opened with them
+    kernels: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    golden: str = ""
+    path: str = ""
+    bytes: int = 0
+    sha256: str = ""
 
 
 def sources(manifest: Manifest, graph: Graph) -> dict[str, str]:

@@ -53,6 +53,11 @@ def write(path: Path, data: bytes | Iterable[bytes]) -> None:
             part.unlink()
 
 
+def is_free(path: Path) -> bool:
+    """Whether nothing is lost by writing there: nothing is at `path`, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 def user_cache() -> Path:
     """`$CODI_CACHE`, or `codi-export` where the user's caches are."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -12,10 +12,12 @@ from pathlib import Path
 from codi_export import bundle, costs, engines, files, machine, planner, registry
 from codi_export.backends import Backend, Compiler, Device, EngineOptions
 from codi_export.backends import Progress as Phases
+from codi_export.engines import Engine
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import verify
 from codi_export.runtime.session import Session
-from codi_export.spec import Engine, Graph, Manifest, TargetSpec
+from codi_export.spec import Graph, Manifest
+from codi_export.targets import TargetSpec
 
 CHOICE = ("tensorrt", "tensorrt-rtx")  # the first that is installed
 

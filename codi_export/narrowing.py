@@ -22,7 +22,8 @@ from codi_export.graph.rounding import imitate_bf16
 from codi_export.graph.unroll import unroll
 from codi_export.planner import Workload
 from codi_export.recipe import Recipe
-from codi_export.spec import Parity, Precision, Schedule, TargetSpec, Tolerance
+from codi_export.spec import Parity, Precision, Schedule, Tolerance
+from codi_export.targets import TargetSpec
 from codi_export.trials import Inputs, calibration_of, outcomes, probe
 
 WINDOW = 0.5  # of the limits, for the pictures that ranges are measured on: others may fare worse

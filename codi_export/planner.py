@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codi_export import costs
+from codi_export.costs import NodeCost
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import GRAPH_OPSETS, Graph, NodeCost, TargetSpec
-from codi_export.targets import OPSETS, choose
+from codi_export.spec import GRAPH_OPSETS, Graph
+from codi_export.targets import OPSETS, TargetSpec, choose
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 STEPS = (1, 2, 4)

@@ -24,8 +24,9 @@ from codi_export.model.parts import Weights
 from codi_export.model.step import Step
 from codi_export.model.text import Embedded
 from codi_export.samplers import Sampler
-from codi_export.spec import TOLERANCES, AdapterSpec, BuildSpec, Precision, Schedule, TaskSpec, TensorSpec, Tolerance
+from codi_export.spec import TOLERANCES, AdapterSpec, BuildSpec, Precision, Schedule, TensorSpec, Tolerance
 from codi_export.targets import choose
+from codi_export.tasks import TaskSpec
 
 
 def precision_of(spec: BuildSpec) -> Precision:

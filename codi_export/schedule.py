@@ -19,12 +19,10 @@ def trailing_timesteps(steps: int, train_timesteps: int) -> tuple[int, ...]:
 
 def timesteps(steps: int, adapter: AdapterSpec) -> tuple[tuple[int, ...], str]:
     """The adapter's own list for N steps and no warning, or the even one with a warning."""
-    chosen = adapter.timesteps.get(str(steps))
-    if chosen:
+    if chosen := adapter.timesteps.get(str(steps)):
         return chosen, ""
-    return grid_timesteps(
-        steps, adapter
-    ), f"the adapter names no timesteps for {steps} steps; they are spread evenly over its grid"
+    warning = f"the adapter names no timesteps for {steps} steps; they are spread evenly over its grid"
+    return grid_timesteps(steps, adapter), warning
 
 
 def make(

@@ -1,6 +1,7 @@
-"""The nouns of the project: frozen records, checked when they are made. Standard library only.
+"""What a build is asked for, and what a bundle's manifest says: frozen records, checked when they are made.
 
-Behaviour lives in functions over these records; `records` turns any of them into JSON values and back.
+Standard library only. Behaviour lives in functions over these records; `records` turns any of them into JSON values and
+back. A record of one subject lies with it: `targets.TargetSpec`, `engines.Engine`, `costs.NodeCost`.
 """
 
 from dataclasses import dataclass, field
@@ -35,71 +36,6 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[Dim, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """What a task takes and makes. `scale` is output pixels per input pixel, along each side.
-
-    `mask`: a second input says what to fill; the rest of the picture comes back as it was. `text`: each call has a
-    prompt of its own, an instruction, instead of one that is built in.
-    """
-
-    name: str
-    summary: str
-    scale: int = 1
-    prompt: str = ""
-    mask: bool = False
-    text: bool = False
-
-    @property
-    def condition_channels(self) -> int:
-        """Red, green, blue, and the mask."""
-        return 4 if self.mask else 3
-
-
-@dataclass(frozen=True, slots=True)
-class PowerMode:
-    """A setting of nvpmodel: `speed` is its share of the target's rates, `bandwidth` in bytes/s; `watts` 0: no cap."""
-
-    name: str
-    watts: float
-    speed: float
-    bandwidth: float
-
-
-@dataclass(frozen=True, slots=True)
-class TargetSpec:
-    """A machine to plan and build for, in bytes, bytes/s and FLOP/s (int8: operations/s), each with its source.
-
-    `compute_capability` "8.7", empty for a CPU; `usable_bytes`: what an application may have of `memory_bytes`, which
-    on a Jetson is shared with the CPU; `rates`: dense, by precision; `emulated`: precisions that run, slower than fp32;
-    `tensorrt`: what each JetPack ships.
-    """
-
-    name: str
-    device: str
-    compute_capability: str
-    memory_bytes: int
-    usable_bytes: int
-    bandwidth: float
-    rates: dict[str, float]
-    sources: dict[str, str]
-    shared_memory: bool = False
-    emulated: tuple[str, ...] = ()
-    modes: tuple[PowerMode, ...] = ()
-    tensorrt: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _require(0 < self.usable_bytes <= self.memory_bytes, f"target {self.name}: usable is more than there is")
-        _require(
-            "fp32" in self.rates and bool(self.sources), f"target {self.name}: expected a rate for fp32 and sources"
-        )
-
-    @property
-    def sm(self) -> int:
-        """Compute capability as NVIDIA's tools write it, 87; 0 for a CPU."""
-        return int(self.compute_capability.replace(".", "") or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,30 +208,6 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeCost:
-    """One node of a graph: `name` as it is there, `stage/...`.
-
-    `flops` are those of its products (a multiplication and an addition are two); `bytes_read` includes `weight_bytes`,
-    what is read of constants; `live_bytes` are the activations that exist while it runs. `module`: whose weights it
-    reads, `unet.mid_block.resnets.0.conv1`; where it reads none, the last module before it that did.
-    """
-
-    name: str
-    op: str
-    flops: int
-    bytes_read: int
-    bytes_written: int
-    weight_bytes: int
-    live_bytes: int
-    module: str = ""
-
-    @property
-    def stage(self) -> str:
-        """`condition`, `step1`, ..., `decode`."""
-        return self.name.partition("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
 class FileEntry:
     """A file of the bundle as it was written. `layout`: of a safetensors file, the hash of its header; files of one
     layout may stand in for each other."""
@@ -304,37 +216,6 @@ class FileEntry:
     bytes: int
     sha256: str
     layout: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """A compiled graph, `engines/*.engine`, as its sidecar describes it.
-
-    `sources`: path -> SHA-256 of what it was built from; `driver`: newest CUDA that the driver knows, empty if built
-    where there was no GPU; `seconds` and `peak_bytes` of the build; `kernels` by kind; `golden`: what the comparison
-    with torch's output said on the device, empty until it was made.
-    """
-
-    graph: str
-    backend: str
-    version: str
-    sm: int
-    device: str
-    driver: str
-    precision: str
-    inputs: tuple[TensorSpec, ...]
-    sources: dict[str, str]
-    seconds: float
-    peak_bytes: int
-    swappable: bool = False  # takes another adapter's weights
-    version_compatible: bool = False
-    stripped: bool = False  # its weights are the bundle's: it is opened with them
-    kernels: dict[str, int] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    golden: str = ""
-    path: str = ""
-    bytes: int = 0
-    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ import torch
 
 from codi_export import zoo
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import TaskSpec
-from codi_export.tasks import depth, sr
+from codi_export.tasks import TaskSpec, depth, sr
 
 from .adapted import AdapterConfig
 from .codi import CodiJob
@@ -36,8 +35,9 @@ LISTS: dict[str, tuple[int, ...]] = {
     "50": tuple(range(999, 0, -20)),
 }
 
-# Not among codi_export.tasks: nothing was ever tuned for it, and no adapter of it is shipped.
-SKETCH = TaskSpec("sketch", "a simplified line drawing, black on white, to a picture")
+# A simplified line drawing, black on white, to a picture. Not among codi_export.tasks: nothing was ever tuned for it,
+# and no adapter of it is shipped.
+SKETCH = TaskSpec("sketch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from codi_export.model import backbone as bb
 from codi_export.model import fuse, text, trunk
 from codi_export.model.denoiser import Denoiser, tables
 from codi_export.model.step import Step
-from codi_export.spec import AdapterSpec, TaskSpec
+from codi_export.spec import AdapterSpec
+from codi_export.tasks import TaskSpec
 
 from . import adapted, diagnostics, distances, objectives, stages
 from .adapted import Adapted, AdapterConfig

@@ -131,17 +131,11 @@ def _expected(kind: Any) -> str:
     return str(kind.__name__)
 
 
-BUDGET = (
-    "steps",
-    "seconds",
-    "log_every",
-    "save_every",
-    "validate_every",
-    "tensorboard",
-    "cache",
-    "gradient_checkpointing",
+# May differ when a run is resumed.
+BUDGET = {
+    "steps", "seconds", "log_every", "save_every", "validate_every", "tensorboard", "cache", "gradient_checkpointing",
     "sharding",
-)  # may differ when a run is resumed
+}  # fmt: skip
 
 
 def settings(**records: Any) -> dict[str, Any]:

@@ -49,10 +49,9 @@ def _start_decoder(decoder: Any, synthesis: Tensor, mean: Tensor, constant: floa
     half = norm.weight.numel()
     _set_centre(decoder.conv_in, synthesis.float())
     decoder.conv_in.bias[: len(mean)] = mean.float()
-    shortcut = torch.zeros(up.conv.out_channels, up.conv.in_channels)
-    shortcut[torch.arange(len(shortcut)), torch.arange(len(shortcut)) // up.repeats] = (
-        1  # what the block adds by itself
-    )
+    shortcut = torch.zeros(up.conv.out_channels, up.conv.in_channels)  # what the block adds by itself
+    rows = torch.arange(len(shortcut))
+    shortcut[rows, rows // up.repeats] = 1
     _set_centre(up.conv, torch.eye(48, up.conv.in_channels), minus=shortcut)
     up.conv.bias[-4:] = constant
     norm.weight.fill_(constant / half**0.5)

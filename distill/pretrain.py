@@ -74,9 +74,9 @@ class BackboneJob:
     ) -> None:
         self.config, self.words, self.data = config, words, data
         photos, scenes = (pictures.load(folder, name, pictures.reading(data)) for name in (data.photos, data.scenes))
-        photos, self.held_out = pictures.split(photos, data.held_out_photos)
-        scenes, held_out_scenes = pictures.split(scenes, data.held_out_scenes)
-        self.photos, self.scenes, self.held_out = photos, scenes, held_out_scenes[:4] + self.held_out[:4]
+        self.photos, held_out_photos = pictures.split(photos, data.held_out_photos)
+        self.scenes, held_out_scenes = pictures.split(scenes, data.held_out_scenes)
+        self.held_out = held_out_scenes[:4] + held_out_photos[:4]
         self.vae = parts.load_part(AutoencoderDC, vae)
         self.scheduler = DDPMScheduler(
             beta_schedule="scaled_linear",
@@ -89,10 +89,10 @@ class BackboneJob:
         )
         cumulative = self.scheduler.alphas_cumprod.double()
         self.alphas, self.sigmas = cumulative.sqrt(), (1 - cumulative).sqrt()
-        self.tokenizer = text.new_tokenizer([picture.caption for picture in photos + scenes], words)
+        self.tokenizer = text.new_tokenizer([picture.caption for picture in self.photos + self.scenes], words)
         encoder = text.new_encoder(self.tokenizer, words)
         self.module = TextToImage(new_unet(config, self.vae.config.latent_channels, words.width), encoder)
-        self.scene_names = {picture.name for picture in scenes}
+        self.scene_names = {picture.name for picture in self.scenes}
 
     def gradient_path(self) -> list[nn.Module]:
         """What is trained."""

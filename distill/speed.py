@@ -52,12 +52,9 @@ def _parts(plan: Plan, name: str) -> dict[str, Part]:
     module, prompt = job.module.eval(), job.prompt([""])
     pieces = job.pieces(module, (seen.shape[1], seen.shape[2]), prompt, job.facts())
     *condition, small = pieces.condition(seen, prompt, None)
-    z = torch.zeros(1, job.backbone.latent_channels, *_latent(arm.side, job.backbone.latent_factor))
-    t, alpha, sigma = (
-        torch.tensor(499),
-        torch.tensor(0.6),
-        torch.tensor(0.8),
-    )  # any: a step's time does not depend on it
+    side = arm.side // job.backbone.latent_factor
+    z = torch.zeros(1, job.backbone.latent_channels, side, side)
+    t, alpha, sigma = map(torch.tensor, (499, 0.6, 0.8))  # any: a step's time does not depend on them
 
     def step() -> Tensor:
         x: Tensor = pieces.step(z, t, alpha, sigma, prompt, *condition)
@@ -68,10 +65,6 @@ def _parts(plan: Plan, name: str) -> dict[str, Part]:
         "step": step,
         "decode": lambda: pieces.decode(z, small),
     }
-
-
-def _latent(side: int, factor: int) -> tuple[int, int]:
-    return side // factor, side // factor
 
 
 def _milliseconds(call: Part) -> float:

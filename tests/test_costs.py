@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from codi_export import costs
+from codi_export.costs import NodeCost
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import NodeCost
 from tests import fake_bundle
 
 NODES = (NodeCost("condition/a", "Conv", 10, 20, 30, 5, 30), NodeCost("step1/b", "Mul", 0, 60, 30, 0, 60))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from codi_export import bundle, engines
+from codi_export.engines import Engine
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.spec import Engine, Manifest
+from codi_export.spec import Manifest
 from tests import fake_bundle
 from tests.fake_engines import ORIN, Runtime, other
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codi_export import planner, registry
+from codi_export.costs import NodeCost
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.planner import Workload
-from codi_export.spec import NodeCost, PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 GPU = TargetSpec(
     name="toy",

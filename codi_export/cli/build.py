@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from codi_export import bundle, registry
 from codi_export import finalize as finalizing
+from codi_export import registry, staging
 from codi_export.cli import making, terminal
 from codi_export.cli.finalize import engine_json, engine_line, told
 from codi_export.errors import CodiError, ErrorCode
@@ -194,7 +194,7 @@ def build(
     else:
         folder = output or Path(bundle_name(specs))
         names = [name for spec in specs for name in spec.graphs]
-        bundle.prepare_output(folder, overwrite, names)  # before torch, which takes seconds
+        staging.prepare_output(folder, overwrite, names)  # before torch, which takes seconds
         make, kind = making.make_bundle, "bundle"
     report, lines = making.plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
     if compilers and not dry_run:

@@ -29,7 +29,7 @@ from codi_export.records import to_json
 def import_flax(checkpoint: Path, output: Path, task: str, model: str | None, points: int, as_json: bool) -> None:
     """A ControlNet that fast-codi/CoDi trained, a Flax msgpack file or orbax folder, as an adapter."""
     registry.get("tasks", task)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+    if not files.is_free(output):
         raise CodiError(ErrorCode.OUTPUT_EXISTS, f"{output} exists", "choose another -o, or move it away")
     from codi_export.model import adapter, backbone, from_flax
 

@@ -12,8 +12,8 @@ from codi_export.facts import for_tasks
 from codi_export.planner import Plan, Workload
 from codi_export.records import to_json
 from codi_export.runtime.opening import select
-from codi_export.spec import MAX_STEPS, BuildSpec, TargetSpec
-from codi_export.targets import choose
+from codi_export.spec import MAX_STEPS, BuildSpec
+from codi_export.targets import TargetSpec, choose
 
 PRECISIONS = ("auto", *planner.BYTES)
 COUNT = click.IntRange(min=1)

@@ -10,8 +10,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from codi_export import costs
+from codi_export.costs import NodeCost
 from codi_export.graph.store import is_weight
-from codi_export.spec import NodeCost
 
 # One name for the buffer of another: nothing is moved.
 VIEWS = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}

@@ -16,7 +16,8 @@ from codi_export.model.backbone import Backbone
 from codi_export.model.resize import bicubic_matrix, resize
 from codi_export.model.step import Step
 from codi_export.samplers import Sampler
-from codi_export.spec import AdapterSpec, Schedule, TaskSpec
+from codi_export.spec import AdapterSpec, Schedule
+from codi_export.tasks import TaskSpec
 
 
 class Enlarge(nn.Module):

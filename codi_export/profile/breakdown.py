@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from codi_export.backends import NodeTime, TracedCall
+from codi_export.costs import NodeCost
 from codi_export.profile.result import Breakdown, Node, Span, Stage
 from codi_export.profile.roofline import Roof
-from codi_export.spec import NodeCost
 
 UNATTRIBUTED = "unattributed"
 OWN = {"condition": "preprocess", "decode": "postprocess"}  # what lies in no module; of a step it is the sampler

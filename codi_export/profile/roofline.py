@@ -8,7 +8,7 @@ import numpy as np
 
 from codi_export import registry
 from codi_export.profile.result import Device
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 SIDE = 1024  # of the matrices
 COPIED = 64 * 2**20  # bytes; more than caches hold

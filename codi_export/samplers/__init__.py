@@ -20,5 +20,4 @@ class Sampler:
     """`update(now, then)`: from the step just evaluated to the next, less noisy one."""
 
     name: str
-    summary: str
     update: Callable[[Step, Step], Update]

@@ -10,4 +10,4 @@ def update(now: Step, then: Step) -> Update:
     return Update(x=then.alpha - ratio * now.alpha, z=ratio, noise=0.0)
 
 
-SAMPLER = Sampler("ddim", "estimate plus the noise it implies", update)
+SAMPLER = Sampler("ddim", update)

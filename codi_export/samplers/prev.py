@@ -9,4 +9,4 @@ def update(now: Step, then: Step) -> Update:
     return Update(x=then.alpha, z=0.0, noise=then.sigma)
 
 
-SAMPLER = Sampler("prev", "estimate plus the initial noise (CoDi's own)", update)
+SAMPLER = Sampler("prev", update)

@@ -6,13 +6,58 @@ fast with fp16 accumulation. `usable_bytes` is what is left to us: of Jetson's s
 deductions are ours.
 """
 
-from codi_export.spec import TargetSpec
+from dataclasses import dataclass, field
+
+from codi_export.errors import CodiError, ErrorCode
 
 # TensorRT version -> newest ONNX opset that its parser reads; a version that is not here is as the next lower one.
 # 10.3: the parser that JetPack 6 ships; 10.15 and 11: docs/operators.md of onnx-tensorrt, TensorRT 11's opset guide.
 OPSETS = {(10, 0): 20, (10, 15): 24, (11, 0): 24, (11, 5): 25}
 
 AUTOMATIC = ("fp32", "fp16")  # bf16 is never faster than fp16; int8 is measured on pictures, so it is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class PowerMode:
+    """A setting of nvpmodel: `speed` is its share of the target's rates, `bandwidth` in bytes/s; `watts` 0: no cap."""
+
+    name: str
+    watts: float
+    speed: float
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """A machine to plan and build for, in bytes, bytes/s and FLOP/s (int8: operations/s), each with its source.
+
+    `compute_capability` "8.7", empty for a CPU; `usable_bytes`: what an application may have of `memory_bytes`, which
+    on a Jetson is shared with the CPU; `rates`: dense, by precision; `emulated`: precisions that run, slower than fp32;
+    `tensorrt`: what each JetPack ships.
+    """
+
+    name: str
+    device: str
+    compute_capability: str
+    memory_bytes: int
+    usable_bytes: int
+    bandwidth: float
+    rates: dict[str, float]
+    sources: dict[str, str]
+    emulated: tuple[str, ...] = ()
+    modes: tuple[PowerMode, ...] = ()
+    tensorrt: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.usable_bytes <= self.memory_bytes:
+            raise CodiError(ErrorCode.BAD_OPTION, f"target {self.name}: usable is more than there is")
+        if "fp32" not in self.rates or not self.sources:
+            raise CodiError(ErrorCode.BAD_OPTION, f"target {self.name}: expected a rate for fp32 and sources")
+
+    @property
+    def sm(self) -> int:
+        """Compute capability as NVIDIA's tools write it, 87; 0 for a CPU."""
+        return int(self.compute_capability.replace(".", "") or 0)
 
 
 def choose(precision: str, target: TargetSpec) -> str:

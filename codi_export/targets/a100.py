@@ -1,6 +1,6 @@
 """A100 80GB SXM: 80 GB, 2039 GB/s, 312 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="a100",

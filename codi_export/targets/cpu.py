@@ -1,6 +1,6 @@
 """Two cores of a server CPU with AVX2: what the CPU figures of this project were measured on."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="cpu",

@@ -1,6 +1,6 @@
 """H100 SXM: 80 GB, 3350 GB/s, 989.4 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="h100",

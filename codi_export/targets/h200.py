@@ -1,6 +1,6 @@
 """H200 SXM: 141 GB, 4800 GB/s, 989.4 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="h200",

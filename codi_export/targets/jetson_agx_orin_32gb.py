@@ -1,6 +1,6 @@
 """Jetson AGX Orin 32GB: 32 GB shared, 204.8 GB/s, 26.7 TFLOP/s fp16 at 930 MHz."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-agx-orin-32gb",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="8.7",
     memory_bytes=32 * 2**30,
     usable_bytes=29673 * 2**20,
-    shared_memory=True,
     bandwidth=204.8e9,
     rates={"fp32": 3.33e12, "tf32": 13.3e12, "fp16": 26.7e12, "bf16": 26.7e12, "int8": 53.3e12},
     modes=(

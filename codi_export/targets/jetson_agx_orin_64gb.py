@@ -1,6 +1,6 @@
 """Jetson AGX Orin 64GB: 64 GB shared, 204.8 GB/s, 42.6 TFLOP/s fp16 at 1300 MHz."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-agx-orin-64gb",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="8.7",
     memory_bytes=64 * 2**30,
     usable_bytes=61817 * 2**20,
-    shared_memory=True,
     bandwidth=204.8e9,
     rates={"fp32": 5.32e12, "tf32": 21.3e12, "fp16": 42.6e12, "bf16": 42.6e12, "int8": 85.2e12},
     modes=(

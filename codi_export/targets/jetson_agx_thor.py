@@ -1,6 +1,6 @@
 """Jetson AGX Thor (T5000): 128 GB shared, 273 GB/s, 258 TFLOP/s fp16."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-agx-thor",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="11.0",
     memory_bytes=128 * 2**30,
     usable_bytes=124748 * 2**20,
-    shared_memory=True,
     bandwidth=273e9,
     rates={"fp32": 8.06e12, "tf32": 129e12, "fp16": 258e12, "bf16": 258e12, "int8": 517e12, "fp8": 517e12},
     modes=(

@@ -1,6 +1,6 @@
 """Jetson Orin Nano 4GB: 4 GB shared, 51 GB/s, 8.4 TFLOP/s fp16 at 1020 MHz."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-orin-nano-4gb",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="8.7",
     memory_bytes=4 * 2**30,
     usable_bytes=2447 * 2**20,
-    shared_memory=True,
     bandwidth=51e9,
     rates={"fp32": 1.04e12, "tf32": 4.2e12, "fp16": 8.4e12, "bf16": 8.4e12, "int8": 16.7e12},
     modes=(

@@ -1,6 +1,6 @@
 """Jetson Orin Nano 8GB: 8 GB shared, 102 GB/s, 16.7 TFLOP/s fp16 at 1020 MHz."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-orin-nano-8gb",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="8.7",
     memory_bytes=8 * 2**30,
     usable_bytes=6596 * 2**20,
-    shared_memory=True,
     bandwidth=102e9,
     rates={"fp32": 2.09e12, "tf32": 8.4e12, "fp16": 16.7e12, "bf16": 16.7e12, "int8": 33.4e12},
     modes=(

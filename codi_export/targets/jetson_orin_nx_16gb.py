@@ -1,6 +1,6 @@
 """Jetson Orin NX 16GB: 16 GB shared, 102 GB/s, 19.2 TFLOP/s fp16 at 1173 MHz."""
 
-from codi_export.spec import PowerMode, TargetSpec
+from codi_export.targets import PowerMode, TargetSpec
 
 TARGET = TargetSpec(
     name="jetson-orin-nx-16gb",
@@ -8,7 +8,6 @@ TARGET = TargetSpec(
     compute_capability="8.7",
     memory_bytes=16 * 2**30,
     usable_bytes=14632 * 2**20,
-    shared_memory=True,
     bandwidth=102e9,
     rates={"fp32": 2.4e12, "tf32": 9.6e12, "fp16": 19.2e12, "bf16": 19.2e12, "int8": 38.4e12},
     modes=(

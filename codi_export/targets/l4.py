@@ -1,6 +1,6 @@
 """L4: 24 GB, 300 GB/s, 121 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="l4",

@@ -1,6 +1,6 @@
 """GeForce RTX 3060 12GB: 12 GB, 360 GB/s, 25.5 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="rtx-3060",

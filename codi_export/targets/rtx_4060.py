@@ -1,6 +1,6 @@
 """GeForce RTX 4060: 8 GB, 272 GB/s, 30.2 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="rtx-4060",

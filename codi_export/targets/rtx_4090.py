@@ -1,6 +1,6 @@
 """GeForce RTX 4090: 24 GB, 1008 GB/s, 165.2 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="rtx-4090",

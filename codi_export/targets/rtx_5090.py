@@ -1,6 +1,6 @@
 """GeForce RTX 5090: 32 GB, 1792 GB/s, 209.5 TFLOP/s fp16."""
 
-from codi_export.spec import TargetSpec
+from codi_export.targets import TargetSpec
 
 TARGET = TargetSpec(
     name="rtx-5090",

@@ -1,5 +1,5 @@
 """Canny edges to image: white edges on black, repeated to three channels."""
 
-from codi_export.spec import TaskSpec
+from codi_export.tasks import TaskSpec
 
-TASK = TaskSpec(name="canny", summary="an edge map (edge = 255) to a picture")
+TASK = TaskSpec("canny")

@@ -1,5 +1,5 @@
 """Depth to image: inverse depth, near = 255, repeated to three channels."""
 
-from codi_export.spec import TaskSpec
+from codi_export.tasks import TaskSpec
 
-TASK = TaskSpec(name="depth", summary="an inverse depth map (near = 255) to a picture")
+TASK = TaskSpec("depth")

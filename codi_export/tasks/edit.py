@@ -1,5 +1,5 @@
 """Editing: a photo and an instruction in, the photo with that one change out."""
 
-from codi_export.spec import TaskSpec
+from codi_export.tasks import TaskSpec
 
-TASK = TaskSpec(name="edit", summary="a photo, changed as the prompt says", text=True)
+TASK = TaskSpec("edit", text=True)

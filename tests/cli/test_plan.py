@@ -8,7 +8,7 @@ import pytest
 
 from codi_export import bundle, costs
 from codi_export.cli.main import main
-from codi_export.spec import NodeCost
+from codi_export.costs import NodeCost
 from tests import fake_bundle
 
 Output = pytest.CaptureFixture[str]

@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from codi_export import registry
+from codi_export.costs import NodeCost
 from codi_export.graph import cost, passes
 from codi_export.graph.unroll import unroll
-from codi_export.spec import NodeCost
 from tests import tiny
 
 KINDS = tiny.KINDS

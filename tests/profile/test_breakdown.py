@@ -3,9 +3,9 @@
 import pytest
 
 from codi_export.backends import NodeTime, TracedCall
+from codi_export.costs import NodeCost
 from codi_export.profile.breakdown import UNATTRIBUTED, breakdown, plain, stage_of, stages_of
 from codi_export.profile.roofline import Roof
-from codi_export.spec import NodeCost
 
 
 @pytest.mark.parametrize(

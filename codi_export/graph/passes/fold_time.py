@@ -21,15 +21,8 @@ from codi_export.graph.store import ADAPTERS, is_weight
 
 Arrays = dict[ir.Value, NDArray[np.generic]]
 
-LAYOUT = {
-    "Cast",
-    "DequantizeLinear",
-    "Transpose",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Identity",
-}  # a weight in other clothes
+# A weight in other clothes.
+LAYOUT = {"Cast", "DequantizeLinear", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity"}
 PROMPTS = ("prompt", "negative")  # what constants of the text are called, behind the piece's name
 
 

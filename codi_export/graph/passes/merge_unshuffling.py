@@ -20,9 +20,8 @@ from codi_export.graph.casts import HALVES
 from codi_export.graph.nodes import constant, made_by, node, only_reader, permutation, replace, sizes
 from codi_export.graph.passes.merge_upsampling import is_plain
 
-WIDEST = (
-    64  # channels of x; a computed bound: at 48 it was measured to pay, at 72 the products would cost what is saved
-)
+# Channels of x; a computed bound: at 48 it was measured to pay, at 72 the products would cost what is saved.
+WIDEST = 64
 BLOCKS = (0, 1, 3, 5, 2, 4)  # [B, C, h, 2, w, 2] -> [B, C, 2, 2, h, w]
 
 

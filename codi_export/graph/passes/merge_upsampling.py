@@ -73,14 +73,13 @@ def is_plain(conv: ir.Node) -> bool:
     weight = conv.inputs[1]
     if weight is None or weight.shape is None or weight.shape.numpy()[2:] != (3, 3):
         return False
-    said = {name: attribute.value for name, attribute in conv.attributes.items()}
-    return all(_same(said.get(name, usual), usual) for name, usual in PLAIN.items() if name != "pads") and _same(
-        said.get("pads", [0, 0, 0, 0]), PLAIN["pads"]
-    )
+    usual = {**PLAIN, "pads": [0, 0, 0, 0]}  # what an attribute is that is not there
+    said = usual | {name: attribute.value for name, attribute in conv.attributes.items()}
+    return all(_same(said[name], wanted) for name, wanted in PLAIN.items())
 
 
-def _same(value: object, usual: object) -> bool:
-    return [*value] == usual if isinstance(value, tuple | list) else value == usual
+def _same(value: object, wanted: object) -> bool:
+    return [*value] == wanted if isinstance(value, tuple | list) else value == wanted
 
 
 def _summed(graph: ir.Graph, conv: ir.Node, weight: ir.Value) -> ir.Value:

@@ -9,6 +9,7 @@ import pytest
 import codi_export
 from codi_export import registry
 from codi_export.backends import EngineOptions
+from codi_export.engines import Engine
 from codi_export.finalize import finalize
 from codi_export.graph import passes
 from codi_export.graph.cache import default
@@ -16,7 +17,7 @@ from codi_export.graph.export import export
 from codi_export.graph.layers import layers
 from codi_export.graph.unroll import unroll
 from codi_export.recipe import prepare
-from codi_export.spec import AdapterSpec, BuildSpec, Engine, Precision, PrecisionChoice
+from codi_export.spec import AdapterSpec, BuildSpec, Precision, PrecisionChoice
 from codi_export.trials import trials_of
 from tests import tiny
 

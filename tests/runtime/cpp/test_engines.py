@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from codi_export import bundle, engines
-from codi_export.spec import Engine, Manifest
+from codi_export.engines import Engine
+from codi_export.spec import Manifest
 from tests import fake_bundle
 from tests.runtime.cpp.capi import STATUS
 from tests.runtime.cpp.shims import Shims
