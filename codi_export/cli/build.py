@@ -1,7 +1,9 @@
 """codi-export build"""
 
 import typing
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -129,25 +131,8 @@ COUNT = click.IntRange(min=1)
 @terminal.json_option
 def build(
     tasks: tuple[str, ...],
-    steps: tuple[int, ...],
-    model: str,
     adapters: tuple[str, ...],
-    loras: tuple[str, ...],
-    vae: str,
-    sampler: str,
-    height: int | None,
-    width: int | None,
-    batch_size: int,
-    prompt: str | None,
-    negative_prompt: str,
-    guidance: float,
-    adapter_scale_input: bool,
-    text_input: bool,
-    precision: PrecisionChoice,
-    calibration: str,
-    target: str,
     backends: tuple[str, ...],
-    min_psnr: float | None,
     fuse: str,
     no_cache: bool,
     explain: bool,
@@ -155,57 +140,44 @@ def build(
     overwrite: bool,
     output: Path | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Make a bundle of a backbone, an adapter and all steps; it is kept if it equals the torch pipeline."""
-    common = BuildSpec(
-        task="",
-        steps=steps,
-        model=model,
-        loras=loras,
-        vae=vae,
-        sampler=sampler,
-        precision=precision,
-        calibration=calibration,
-        target=target,
-        height=height or 0,
-        width=width or 0,
-        batch_size=batch_size,
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        guidance=guidance,
-        adapter_scale_input=adapter_scale_input,
-        text_input=text_input,
-        min_psnr=min_psnr or 0.0,
-    )
-    specs = for_tasks(tasks, adapters, common)
-    precision_reason = _precision_reason(common)
-    if precision == "auto" and (target or explain):
-        terminal.say(f"precision: {precision_reason}")
-    compilers = [name for name in backends if registry.get("backends", name).compiler]
-    for name in compilers:
-        finalizing.where(name, target)
-    if compilers and fuse == "none":
-        raise CodiError(
-            ErrorCode.BAD_OPTION, f"--fuse none writes components, and {compilers[0]} builds engines of a bundle"
-        )
-    if fuse == "none":
-        folder = output or Path(f"{tasks[0]}-components")
-        make, kind = making.make_components, "folder"
+    # All other options are fields of BuildSpec, which has the defaults of those that are left out.
+    common = BuildSpec("", **{name: value for name, value in chosen.items() if value is not None})
+    specs, why = for_tasks(tasks, adapters, common), _precision_reason(common)
+    if common.precision == "auto" and (common.target or explain):
+        terminal.say(f"precision: {why}")
+    compilers = _compilers(backends, common.target, fuse)
+    kind, name = ("folder", f"{tasks[0]}-components") if fuse == "none" else ("bundle", bundle_name(specs))
+    folder = output or Path(name)
+    if fuse == "all":  # before torch, which takes seconds
+        staging.prepare_output(folder, overwrite, [graph for spec in specs for graph in spec.graphs])
+    if dry_run:
+        report, lines = making.plan(specs)
     else:
-        folder = output or Path(bundle_name(specs))
-        names = [name for spec in specs for name in spec.graphs]
-        staging.prepare_output(folder, overwrite, names)  # before torch, which takes seconds
-        make, kind = making.make_bundle, "bundle"
-    report, lines = making.plan(specs) if dry_run else make(specs, folder, overwrite, no_cache, explain)
-    if compilers and not dry_run:
-        done = [result for name in compilers for result in finalizing.finalize(folder, name, target, progress=told)]
-        report["engines"] = [engine_json(result) for result in done]
-        lines += [engine_line(result) for result in done]
+        report, lines = making.make(specs, folder, fuse, overwrite, no_cache, explain)
+        engines = [one for name in compilers for one in finalizing.finalize(folder, name, common.target, progress=told)]
+        report |= {"engines": [engine_json(one) for one in engines]} if compilers else {}
+        lines += [engine_line(one) for one in engines]
     if as_json:
-        explained = {"precision": precision_reason} if explain else {}
-        terminal.print_json({kind: str(folder), **report, **explained})
+        terminal.print_json({kind: str(folder), **report, **({"precision": why} if explain else {})})
     else:
         click.echo("\n".join(lines))
+
+
+def _compilers(backends: Sequence[str], target: str, fuse: str) -> list[str]:
+    """Those that build engines, which they can for `target` or the GPU here. Raises CodiError."""
+    names = [name for name in backends if registry.get("backends", name).compiler]
+    for name in names:
+        finalizing.where(name, target)
+    if names and fuse == "none":
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"--fuse none writes components, and {names[0]} builds engines of a bundle",
+            "leave out one of them",
+        )
+    return names
 
 
 def _precision_reason(spec: BuildSpec) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,44 +16,18 @@ if TYPE_CHECKING:
     from codi_export.recipe import Recipe
 
 Report = tuple[dict[str, Any], list[str]]  # for machines, for people
+Stages = Callable[[str, int, int], None]  # what comes next, stages done, stages in all
 
 
-def make_bundle(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
-    """A bundle, its graphs each compared with torch."""
-    from codi_export.builder import build_specs
+def make(specs: Sequence[BuildSpec], folder: Path, fuse: str, overwrite: bool, no_cache: bool, explain: bool) -> Report:
+    """A bundle, or for `fuse` "none" a folder of components, each graph compared with torch; and what that took."""
     from codi_export.graph.cache import Cache, default
 
-    cache = Cache(None) if no_cache else default()
-    start = time.perf_counter()
-    with terminal.progress(f"build {output}") as draw:
-        manifest = build_specs(specs, output, overwrite, _stages(draw), cache)
-    for graph in manifest.graphs:
-        _warn(graph.name, graph.warnings)
-    size = sum(entry.bytes for entry in manifest.files)
-    report = {"bytes": size, "graphs": [_graph_json(manifest, graph) for graph in manifest.graphs]}
-    parity = [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
-    return _with_costs(report, parity, output, start, cache, explain)
-
-
-def make_components(specs: Sequence[BuildSpec], output: Path, overwrite: bool, no_cache: bool, explain: bool) -> Report:
-    """A folder of components, each compared with torch."""
-    from codi_export import components
-    from codi_export.graph.cache import Cache, default
-
-    cache = Cache(None) if no_cache else default()
-    start = time.perf_counter()
-    with terminal.progress(f"build {output}") as draw:
-        facts = components.write(specs, output, overwrite, _stages(draw), cache)
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-    report = {"bytes": size, "components": [to_json(one) for one in facts.components]}
-    parity = [f"{output / one.name}  {one.rms:.0e} from torch, relative RMS" for one in facts.components]
-    return _with_costs(report, parity, output, start, cache, explain)
-
-
-def _with_costs(
-    report: dict[str, Any], lines: list[str], output: Path, start: float, cache: "Cache", explain: bool
-) -> Report:
-    """What was made, and what that took."""
+    cache, start = Cache(None) if no_cache else default(), time.perf_counter()
+    write = _components if fuse == "none" else _bundle
+    with terminal.progress(f"build {folder}") as draw:
+        report, lines = write(specs, folder, overwrite, _stages(draw), cache)
+    _warn(report.get("graphs", ()))
     seconds, memory = time.perf_counter() - start, machine.peak_bytes()
     report |= {"seconds": round(seconds, 1), "peak_rss_bytes": memory}
     report["reused"] = [lookup.piece for lookup in cache.lookups if lookup.reused]
@@ -62,7 +36,25 @@ def _with_costs(
         for one in cache.lookups:
             terminal.say(f"{one.piece}: {'reused' if one.reused else 'traced'}: {one.reason}")
     size = terminal.size(report["bytes"])
-    return report, [*lines, f"{output}  {size}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
+    return report, [*lines, f"{folder}  {size}  {seconds:.0f} s  {terminal.size(memory)} of memory"]
+
+
+def _bundle(specs: Sequence[BuildSpec], folder: Path, overwrite: bool, progress: Stages, cache: "Cache") -> Report:
+    from codi_export.builder import build_specs
+
+    manifest = build_specs(specs, folder, overwrite, progress, cache)
+    size = sum(entry.bytes for entry in manifest.files)
+    report = {"bytes": size, "graphs": [_graph_json(manifest, graph) for graph in manifest.graphs]}
+    return report, [f"{graph.path}  {graph.parity.image_psnr_db:.0f} dB from torch" for graph in manifest.graphs]
+
+
+def _components(specs: Sequence[BuildSpec], folder: Path, overwrite: bool, progress: Stages, cache: "Cache") -> Report:
+    from codi_export import components
+
+    facts = components.write(specs, folder, overwrite, progress, cache)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    report = {"bytes": size, "components": [to_json(one) for one in facts.components]}
+    return report, [f"{folder / one.name}  {one.rms:.0e} from torch, relative RMS" for one in facts.components]
 
 
 def plan(specs: Sequence[BuildSpec]) -> Report:
@@ -71,8 +63,7 @@ def plan(specs: Sequence[BuildSpec]) -> Report:
 
     recipes = [prepare(spec) for spec in specs]
     graphs = [_plan_json(recipe, index) for recipe in recipes for index in range(len(recipe.schedules))]
-    for graph in graphs:
-        _warn(f"{graph['task']}, {graph['steps']} steps", graph["warnings"])
+    _warn(graphs)
     lines = [f"{one['task']}  {one['steps']} steps  {one['sampler']} at t = {one['timesteps']}" for one in graphs]
     for recipe in recipes:
         inputs = " + ".join(f"{spec.name} {[*spec.shape]}" for spec in recipe.inputs)
@@ -81,7 +72,7 @@ def plan(specs: Sequence[BuildSpec]) -> Report:
     return {"bytes": size, "graphs": graphs}, [*lines, f"weights  {terminal.size(size)}"]
 
 
-def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
+def _stages(draw: Callable[[int, int], None]) -> Stages:
     """A bar on a terminal, a line per stage elsewhere."""
 
     def show(stage: str, done: int, total: int) -> None:
@@ -92,9 +83,10 @@ def _stages(draw: Callable[[int, int], None]) -> Callable[[str, int, int], None]
     return show
 
 
-def _warn(what: str, warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        terminal.say(f"warning: {what}: {warning}")
+def _warn(graphs: Iterable[dict[str, Any]]) -> None:
+    for graph in graphs:
+        for warning in graph["warnings"]:
+            terminal.say(f"warning: {graph['task']}, {graph['steps']} steps: {warning}")
 
 
 def _graph_json(manifest: Manifest, graph: Graph) -> dict[str, Any]:

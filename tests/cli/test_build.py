@@ -126,9 +126,7 @@ def test_a_backend_that_builds_engines_does_so_at_once(
 ) -> None:
     runtime, out = Runtime(), tmp_path / "sr-2step"
     runtime.install(monkeypatch)
-    monkeypatch.setattr(
-        making, "make_bundle", lambda specs, folder, *_: (fake_bundle.write(folder), ({"bytes": 1}, []))[1]
-    )
+    monkeypatch.setattr(making, "make", lambda specs, folder, *_: (fake_bundle.write(folder), ({"bytes": 1}, []))[1])
     words = ["build", "--task", "sr", "-o", str(out), "--backend", "onnxruntime", "--backend", "tensorrt"]
     assert main([*words, "--json"]) == 0
     (engine,) = json.loads(capsys.readouterr().out)["engines"]
