@@ -16,7 +16,7 @@ from typing import Any
 
 from codi_export import bundle, machine
 from codi_export.backends.onnxruntime import BACKEND
-from codi_export.profile import result as results
+from codi_export.profile import result_file
 from codi_export.profile.bundle import Arrays, graph_inputs
 from codi_export.profile.measure import Time, measure
 from codi_export.profile.result import Run, Settings
@@ -57,7 +57,7 @@ def in_cpp(program: Path, folder: Path, iterations: int, threads: int, seed: int
     done = subprocess.run([program, folder, *map(str, options)], check=True, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "result.json").write_text(done.stdout)
-        return results.read(Path(place) / "result.json").runs[0]
+        return result_file.read(Path(place) / "result.json").runs[0]
 
 
 def overhead(runs: list[Run]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from codi_export.cli import terminal
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import Latency
 from codi_export.profile import compare as comparing
-from codi_export.profile import result as results
+from codi_export.profile import result_file
 from codi_export.profile.bundle import profile_bundle
 from codi_export.profile.provenance import Choice
 from codi_export.profile.result import Result, Scenario, Settings
@@ -96,12 +96,12 @@ def profile(
     the bundle fails parity here, or by --fail-if-slower.
     """
     if compare:
-        shown = [results.read(path) for path in compare]
+        shown = [result_file.read(path) for path in compare]
         failed = _compare(shown, any_bundle, fail_if_slower, as_json)
     elif fail_if_slower is not None or any_bundle:
         raise click.UsageError("--fail-if-slower and --any-bundle go with --compare A.json B.json")
     elif paths and all(path.suffix == ".json" for path in paths):
-        shown, failed = [results.read(path) for path in paths], False
+        shown, failed = [result_file.read(path) for path in paths], False
         _show(shown, as_json)
     elif len(paths) == 1:
         choice = Choice(task, steps, provider, backend, threads, target)
@@ -180,7 +180,7 @@ def _compare(shown: Sequence[Result], any_bundle: bool, limit: float | None, as_
 
 def _show(shown: Sequence[Result], as_json: bool) -> None:
     if as_json:
-        values = [results.to_dict(one) for one in shown]
+        values = [result_file.to_dict(one) for one in shown]
         terminal.print_json(values[0] if len(values) == 1 else {"results": values})
         return
     for one in shown:

@@ -9,7 +9,8 @@ from typing import Any
 from codi_export import files
 from codi_export.errors import CodiError
 from codi_export.profile import compare as comparing
-from codi_export.profile.result import TOP, Result, to_dict
+from codi_export.profile.result import Result
+from codi_export.profile.result_file import TOP, to_dict
 
 FOLDER = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""The result file of a profile, schema 1: what was measured, and all that one must know to measure it again.
+"""What is in the result file of a profile, schema 1: what was measured, and all that one must know to measure it again.
 
 This module is the schema's documentation; the C++ tool `codi-profile` writes the same file. It is one JSON object with
 the fields of `Result`, records inside it likewise. The rules:
@@ -7,24 +7,17 @@ the fields of `Result`, records inside it likewise. The rules:
 - Units are in the names: `_ms`, `_s`, `_bytes`, `_mhz`, `_mw`, `_c` (degrees Celsius), `_j` (joules). Times are wall
   time. Percentiles are samples (nearest rank). Fields without a comment say what their name says.
 - A reader ignores keys that it does not know. A field may be added under the same `schema`; one that is removed or
-  changes its meaning gives it a new number, and `read` refuses a number above its own.
+  changes its meaning gives it a new number, and a reader refuses a number above its own.
 - `partial` and `marks` come first for a reader: a marked result is evidence of something, but not of the device's pace.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from codi_export import files
-from codi_export.errors import CodiError, ErrorCode
 from codi_export.latency import Latency
-from codi_export.records import from_json, to_json
 from codi_export.spec import PORTABLE, Parity, TensorSpec
 
 SCHEMA = 1
-TOP = ("stages", "nodes")  # of the breakdown; in the file they are at the top
-DIGITS = 6  # significant, of a number in the file
 
 Scenario = Literal["single", "batch", "stream"]
 
@@ -261,52 +254,3 @@ class Result:
     breakdown: Breakdown | None
     stream: Stream | None = None
     schema: int = SCHEMA
-
-
-def to_dict(result: Result) -> dict[str, Any]:
-    """JSON values, the breakdown's `stages` and `nodes` at the top, as `--json` promises."""
-    value: dict[str, Any] = _rounded(to_json(result))
-    inside = value["breakdown"] or {}
-    top = {name: inside.pop(name, []) for name in TOP}
-    return {"schema": value.pop("schema"), **value, **top}
-
-
-def write(result: Result, path: Path) -> None:
-    """Raises CodiError (write-failed)."""
-    files.write(path, json.dumps(to_dict(result), allow_nan=False).encode() + b"\n")
-
-
-def read(path: Path) -> Result:
-    """Raises CodiError (missing-file, bad-data, newer-schema)."""
-    try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CodiError(ErrorCode.MISSING_FILE, f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise _not_a_result(path, str(error)) from error
-    if not isinstance(value, dict) or type(value.get("schema")) is not int or "end_to_end_ms" not in value:
-        raise _not_a_result(path, "it has no schema and times")
-    if value["schema"] > SCHEMA:
-        message = f"{path} has schema {value['schema']}; this codi-export reads up to {SCHEMA}"
-        raise CodiError(ErrorCode.NEWER_SCHEMA, message, "update codi-export: pip install -U codi-export")
-    if isinstance(inside := value.get("breakdown"), dict):
-        value["breakdown"] = {name: value[name] for name in TOP if name in value} | inside
-    try:
-        return from_json(Result, value)
-    except CodiError as error:
-        raise _not_a_result(path, error.message) from error
-
-
-def _not_a_result(path: Path, reason: str) -> CodiError:
-    message = f"{path} is not a profile's result: {reason}"
-    return CodiError(ErrorCode.BAD_DATA, message, "codi-export profile BUNDLE --json > result.json makes one")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codi_export.cli.main import main
-from codi_export.profile import result as results
+from codi_export.profile import result_file
 from tests import fake_bundle
 from tests.profile.results import a_result
 
@@ -32,14 +32,14 @@ def test_a_machine_reads_json_that_is_the_result_file(bundle: Path, capsys: pyte
     assert main(["profile", "sr-2step", *FEW, "--json", "--html", "page.html", "--plots", "plots"]) == 0
     captured = capsys.readouterr()
     Path("a.json").write_text(captured.out)
-    assert results.read(Path("a.json")).subject.graph == "sr-2step"
+    assert result_file.read(Path("a.json")).subject.graph == "sr-2step"
     assert Path("page.html").read_text().startswith("<!doctype html>")
     assert "page.html" in captured.err and Path("plots/sr-2step-latency.png").is_file()
 
 
 def test_results_are_shown_again(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
-        results.write(a_result(), Path(f"{name}.json"))
+        result_file.write(a_result(), Path(f"{name}.json"))
     assert main(["profile", "a.json", "b.json", "--html", "both.html"]) == 0
     assert capsys.readouterr().out.count("cold load") == 2 and '"compared":[{' in Path("both.html").read_text()
 
@@ -48,8 +48,8 @@ def test_results_are_shown_again(bundle: Path, capsys: pytest.CaptureFixture[str
 def test_slower_by_more_than_the_limit_fails(
     limit: str, status: int, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results.write(a_result(times=tuple(100 + k % 7 / 10 for k in range(40))), Path("a.json"))
-    results.write(a_result(times=tuple(110 + k % 7 / 10 for k in range(40))), Path("b.json"))
+    result_file.write(a_result(times=tuple(100 + k % 7 / 10 for k in range(40))), Path("a.json"))
+    result_file.write(a_result(times=tuple(110 + k % 7 / 10 for k in range(40))), Path("b.json"))
     assert main(["profile", "--compare", "a.json", "b.json", "--fail-if-slower", limit]) == status
     captured = capsys.readouterr()
     assert "+10.0%" in captured.out and "slower" in captured.out
@@ -58,7 +58,7 @@ def test_slower_by_more_than_the_limit_fails(
 
 def test_a_comparison_as_json(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
-        results.write(a_result(times=(1.0,)), Path(f"{name}.json"))
+        result_file.write(a_result(times=(1.0,)), Path(f"{name}.json"))
     assert main(["profile", "--compare", "a.json", "b.json", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["end_to_end"]["high"] is None and value["failed"] is False and value["differences"] == []

@@ -9,7 +9,8 @@ import pytest
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.profile import result as module
-from codi_export.profile.result import SCHEMA, read, to_dict, write
+from codi_export.profile.result import SCHEMA
+from codi_export.profile.result_file import read, to_dict, write
 from tests.profile.results import a_result
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from codi_export import latency
 from codi_export.cli.main import main
-from codi_export.profile import result as results
+from codi_export.profile import result_file
 from codi_export.profile.bundle import Choice, profile_bundle
 from codi_export.profile.result import Result, Settings
 from tests import fake_bundle
@@ -21,7 +21,7 @@ def profiled(release: Path, bundle: Path, target: Path, *options: str) -> Result
     done = run(release / "codi/tools/codi-profile", bundle, "--iterations", "12", "--runs", "2", *options)
     target.write_text(done.stdout)
     assert set(json.loads(done.stdout)) == FIELDS | {"stages", "nodes"}
-    return results.read(target)
+    return result_file.read(target)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_the_subject_and_the_machine_are_described_as_python_describes_them(thei
 def test_results_of_both_are_compared(
     theirs: Result, stub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results.write(theirs, tmp_path / "cpp.json")
-    results.write(profile_bundle(stub, Choice(), Settings("single", 6, None, 2, 0)), tmp_path / "python.json")
+    result_file.write(theirs, tmp_path / "cpp.json")
+    result_file.write(profile_bundle(stub, Choice(), Settings("single", 6, None, 2, 0)), tmp_path / "python.json")
     assert main(["profile", "--compare", str(tmp_path / "cpp.json"), str(tmp_path / "python.json"), "--json"]) == 0
     assert main(["profile", str(tmp_path / "cpp.json"), "--html", str(tmp_path / "page.html")]) == 0
     assert "sr-2step" in (tmp_path / "page.html").read_text()
