@@ -104,7 +104,7 @@ def table(result: Mapping[str, Any]) -> str:
         middle = len(seconds) // 2
         span = f"{seconds[0]:.1f} to {seconds[-1]:.1f}"
         lines.append([arm, f"{seconds[middle]:.1f}", span, f"{peaks[middle] / 1e6:.0f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return compare.markdown(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -235,6 +235,11 @@ def table(groups: Mapping[str, Sequence[Mapping[str, Any]]], heading: str = "") 
             ratio = [f"{row['ratio']:.2f} ×", f"{row['low']:.2f} to {row['high']:.2f}"] if index else ["1", ""]
             span = f"{ms['min']:.0f} to {ms['p95']:.0f}"
             lines.append([group if index == 0 else "", row["name"], f"{ms['p50']:.0f}", span, *ratio])
+    return markdown(lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: the headings, the rule below them, the rows."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

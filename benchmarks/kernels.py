@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import patched, replays
+from benchmarks import compare, patched, replays
 from benchmarks.works import Call, Work, upsamplings, works
 from codi_export import latency, machine
 
@@ -205,19 +205,19 @@ def main() -> None:
 def write(path: Path, report: dict[str, Any], on_gpu: bool) -> None:
     """The report, with where and of what it is."""
     device = {"gpu": torch.cuda.get_device_name()} if on_gpu else {}
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**machine.conditions(), **device, "commit": head, **report}, indent=1) + "\n")
+    about = {**machine.conditions(), **device, "commit": compare.commit()}
+    path.write_text(json.dumps({**about, **report}, indent=1) + "\n")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown, microseconds."""
-    lines = ["| work | arm | hot | quartiles | cold | of copy | of product |", "|---|---|---|---|---|---|---|"]
+    lines = [["work", "arm", "hot", "quartiles", "cold", "of copy", "of product"], ["---"] * 7]
     for row in rows:
         quartiles = " to ".join(map(figure, row["hot_quartiles"]))
         fractions = (figure(row[name]) for name in ("cold", "copy_fraction", "product_fraction"))
-        lines.append(f"| {' | '.join([row['work'], row['arm'], figure(row['hot']), quartiles, *fractions])} |")
-    return "\n".join(lines)
+        lines.append([row["work"], row["arm"], figure(row["hot"]), quartiles, *fractions])
+    return compare.markdown(lines)
 
 
 def figure(value: float | None) -> str:

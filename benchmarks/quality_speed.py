@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import compare
 from codi_export.errors import CodiError, ErrorCode
 
 NAME = "quality_speed"
@@ -118,7 +119,7 @@ def table(panels: Mapping[str, Sequence[Row]]) -> str:
             low, high = point["interval"]
             figures = [f"{point['latency_ms']:.0f}", f"{point['perceptual']:.3f}", f"{low:.3f} to {high:.3f}"]
             lines.append([kind if index == 0 else "", point["name"], *figures, "yes" if point["front"] else ""])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return compare.markdown(lines)
 
 
 if __name__ == "__main__":

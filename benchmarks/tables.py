@@ -54,7 +54,7 @@ def floors(result: Mapping[str, Any]) -> str:
         found = [row for row in rows if (row["arm"], row["other"]) == pair]
         cells = [f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]{_missed(row)}" for row in found]
         lines.append([" / ".join(f"`{name}`" for name in pair), f"{found[0]['limit']:.2f}", *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{conditions(result)}"
+    return f"{compare.markdown(lines)}\n\n{conditions(result)}"
 
 
 def _missed(row: Mapping[str, Any]) -> str:
@@ -67,7 +67,7 @@ def quality(result: Mapping[str, Any]) -> str:
     tables = []
     for kind, rows in quality_speed.by_degradation(result["rows"], leave_out=()).items():
         lines = [[f"inputs: {kind}", *headings], ["---", *["---:"] * len(headings)], *map(_judged, rows)]
-        tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        tables.append(compare.markdown(lines))
     return "\n\n".join(tables)
 
 
@@ -113,13 +113,12 @@ def engines(result: Mapping[str, Any]) -> str:
     steps = " / ".join(count.removesuffix("step") for count in counts)
     columns = [*((sm, size) for sm in kinds), (kinds[0], kernels)]
     header = [f"{'MB' if said is size else 'kernels'}, SM {sm}" for sm, said in columns]
-    lines = [f"| at {steps} steps |  | {' | '.join(header)} |", f"| --- | --- |{' ---: |' * len(header)}"]
+    lines = [[f"at {steps} steps", "", *header], ["---", "---", *["---:"] * len(header)]]
     for task, precision in names:
-        cells = [cell(task, precision, sm, said) for sm, said in columns]
-        lines.append(f"| {task} | {precision} | {' | '.join(cells)} |")
+        lines.append([task, precision, *(cell(task, precision, sm, said) for sm, said in columns)])
     here = result["conditions"]
     about = f"{result['runtime']}, built on {here['processor']}, {here['date']}; no GPU has run them."
-    return "\n".join([*lines, "", about])
+    return f"{compare.markdown(lines)}\n\n{about}"
 
 
 MAKERS: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -66,18 +66,18 @@ def ask(*command: str) -> str:
 def examine(root: Path = Path("/"), ask: Ask = ask) -> Nvidia:
     """Look at this machine, or at a copy of its files under `root`."""
     common = Nvidia("none", cuda=cuda(root, ask), tensorrt=tensorrt(ask))
-    release = _text(root / "etc/nv_tegra_release")
+    release = machine.read(root / "etc/nv_tegra_release")
     if release:
         l4t = (jetson.l4t(release) or "").removeprefix("L4T ")
-        total, free, swap = memory(_text(root / "proc/meminfo"))
+        total, free, swap = machine.memory(root)
         return replace(
             common,
             kind="jetson",
-            device=_text(root / "proc/device-tree/model").strip("\0\n "),
+            device=machine.read(root / "proc/device-tree/model").strip("\0\n "),
             sm=87 if l4t.startswith(("35", "36")) else 110,
             l4t=l4t,
             jetpack=jetpack(l4t),
-            power_mode=jetson.power_mode(root, lambda: ask("nvpmodel", "-q")) or "",
+            power_mode=jetson.power_mode(ask("nvpmodel", "-q")) or "",
             clocks=clocks(root),
             memory_bytes=total,
             free_bytes=free,
@@ -109,7 +109,7 @@ def _jetson_problems(found: Nvidia, root: Path) -> Iterator[Problem]:
         yield Problem("TensorRT is not installed", "sudo apt-get install nvidia-jetpack")
     elif not machine.version("tensorrt"):
         yield Problem("this Python does not see JetPack's TensorRT", "python3 -m venv --system-site-packages .venv")
-    modes = power_modes(_text(root / "etc/nvpmodel.conf"))
+    modes = power_modes(machine.read(root / "etc/nvpmodel.conf"))
     fastest = next((name for name in modes if name.startswith("MAXN")), "")
     if fastest and found.power_mode and found.power_mode != fastest:
         yield Problem(f"power mode {found.power_mode}, not {fastest}", f"sudo nvpmodel -m {modes[fastest]}")
@@ -149,7 +149,7 @@ def smi(text: str) -> tuple[str, int, str, int, int] | None:
 def cuda(root: Path, ask: Ask) -> str:
     """The toolkit's version: JetPack's file, or nvcc."""
     try:
-        return str(json.loads(_text(root / "usr/local/cuda/version.json"))["cuda"]["version"])
+        return str(json.loads(machine.read(root / "usr/local/cuda/version.json"))["cuda"]["version"])
     except (ValueError, KeyError, TypeError):
         found = re.search(r"release ([\d.]+)", ask("nvcc", "--version"))
         return found[1] if found else ""
@@ -161,13 +161,6 @@ def tensorrt(ask: Ask) -> str:
     return machine.version("tensorrt") or (found[1] if found else "")
 
 
-def memory(meminfo: str) -> tuple[int, int, int]:
-    """/proc/meminfo: total, available and swap, in bytes."""
-    found = dict(re.findall(r"^(\w+): +(\d+) kB", meminfo, re.MULTILINE))
-    total, free, swap = (1024 * int(found.get(name, 0)) for name in ("MemTotal", "MemAvailable", "SwapTotal"))
-    return total, free, swap
-
-
 def power_modes(text: str) -> dict[str, int]:
     """/etc/nvpmodel.conf: the name of each mode -> its number."""
     found = re.findall(r"^< *POWER_MODEL +ID=(\d+) +NAME=(\S+) *>", text, re.MULTILINE)
@@ -177,7 +170,7 @@ def power_modes(text: str) -> dict[str, int]:
 def clocks(root: Path) -> str:
     """Whether the GPU's clock may fall: jetson_clocks raises its minimum to its maximum."""
     for folder in sorted(root.glob("sys/class/devfreq/*gpu*")):
-        lowest, highest = _text(folder / "min_freq").strip(), _text(folder / "max_freq").strip()
+        lowest, highest = machine.read(folder / "min_freq").strip(), machine.read(folder / "max_freq").strip()
         if lowest and highest:
             return "fixed" if lowest == highest else "floating"
     return ""
@@ -185,10 +178,3 @@ def clocks(root: Path) -> str:
 
 def _mebibytes(text: str) -> int:
     return int(text) * 2**20 if text.isdecimal() else 0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codi_export import bundle, costs, engines, files, machine, planner, registry
-from codi_export.backends import Backend, Compiler, Device, EngineOptions
-from codi_export.backends import Progress as Phases
+from codi_export.backends import Backend, Compiler, Device, EngineOptions, Phases
 from codi_export.engines import Engine
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime import verify

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -47,6 +48,21 @@ def _busy(stat: Path) -> float:
     _, user, nice, system, _, _, *rest = stat.read_text().split("\n", 1)[0].split()
     irq, softirq, steal = (int(value) for value in rest[:3])
     return (int(user) + int(nice) + int(system) + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(root: Path = Path("/")) -> tuple[int, int, int]:
+    """Total, available and swap, in bytes, by /proc/meminfo; 0 for what it does not say."""
+    found = dict(re.findall(r"^(\w+): +(\d+) kB", read(root / "proc/meminfo"), re.MULTILINE))
+    total, free, swap = (1024 * int(found.get(name, 0)) for name in ("MemTotal", "MemAvailable", "SwapTotal"))
+    return total, free, swap
+
+
+def read(path: Path) -> str:
+    """A file of the system's; empty where it is absent or may not be read."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def peak_bytes() -> int:

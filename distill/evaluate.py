@@ -12,10 +12,10 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from tqdm import tqdm
 
 from codi_export.errors import CodiError, ErrorCode
+from codi_export.runtime.image import resize_bicubic
 
 from . import metrics
 from .data.conditions import Maker
@@ -28,7 +28,6 @@ SCALE = 4
 TILE = 256
 KID_CROP = 128
 KID_CROPS = 400  # at least; equally many of each photo
-EXACT_DB = 100.0  # counts for a tile that comes back exactly: an infinity has no mean and no place in JSON
 
 Indices = npt.NDArray[np.intp]
 
@@ -69,8 +68,7 @@ class Row:
 
 def bicubic(low: Pixels) -> Pixels:
     """Four times as wide and high."""
-    height, width = low.shape[:2]
-    return np.asarray(Image.fromarray(low).resize((width * SCALE, height * SCALE), Image.Resampling.BICUBIC))
+    return resize_bicubic(low, SCALE * low.shape[0], SCALE * low.shape[1])
 
 
 def telea(seen: Pixels) -> Pixels:
@@ -167,7 +165,7 @@ def given(candidate: Candidate, tile: Tile, seen: Pixels) -> tuple[Pixels] | tup
 def _pixel_metrics(outputs: Pixels, originals: Pixels) -> dict[str, Floats]:
     pairs = list(zip(outputs, originals, strict=True))
     return {
-        "psnr_db": np.array([min(metrics.psnr_db(*pair), EXACT_DB) for pair in pairs]),
+        "psnr_db": np.array([metrics.psnr_db(*pair) for pair in pairs]),
         "ssim": np.array([metrics.ssim(*pair) for pair in pairs]),
         "colour_shift": np.array([metrics.colour_shift(*pair) for pair in pairs]),
         "grid_db": np.array([metrics.grid_db(output) - metrics.grid_db(original) for output, original in pairs]),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
 
+from . import table
 from .arms import LISTS
 from .experiments import Entry
 from .findings import Findings, Row, Verdict, finished, seconds
@@ -55,7 +56,7 @@ def _rows(findings: Findings) -> str:
         yield str(row.figures[metrics[0]].seeds)
         yield _seconds(findings, row.entry)
 
-    return _table(headings, map(cells, findings.rows))
+    return table.markdown(headings, map(cells, findings.rows))
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> str:
@@ -67,7 +68,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
         yield from (str(one), str(other), verdict.condition, metric, _interval(found, DIGITS[metric], "+"))
         yield from (f"{found.p:.4f}", f"{verdict.corrected:.4f}", verdict.word)
 
-    return _table(headings, map(cells, verdicts))
+    return table.markdown(headings, map(cells, verdicts))
 
 
 def _speed(findings: Findings, speed: dict[str, Any]) -> str:
@@ -84,7 +85,7 @@ def _speed(findings: Findings, speed: dict[str, Any]) -> str:
         f"One picture in torch on {speed['processor']}, {speed['threads']} threads; medians, arms in turns. The "
         "prior's error is that of the U-Net without the adapter, in v, on the pictures that are judged:"
     )
-    return caption + "\n\n" + _table(headings, map(cells, speed["arms"]))
+    return caption + "\n\n" + table.markdown(headings, map(cells, speed["arms"]))
 
 
 def _seconds(findings: Findings, entry: Entry) -> str:
@@ -109,8 +110,3 @@ def _caption(findings: Findings) -> str:
 
 def _interval(found: Estimate, digits: int, sign: str = "") -> str:
     return f"{found.mean:{sign}.{digits}f} [{found.low:{sign}.{digits}f}, {found.high:{sign}.{digits}f}]"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

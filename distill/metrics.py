@@ -15,13 +15,14 @@ from .data.pictures import Pixels
 Floats = npt.NDArray[np.float64]
 
 PEAK = 255.0
+EXACT_DB = 100.0  # of equal pictures: an infinity has no mean and no place in JSON
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def psnr_db(output: Pixels, original: Pixels) -> float:
-    """Peak signal-to-noise ratio over all RGB values; infinite for equal pictures."""
+    """Peak signal-to-noise ratio over all RGB values, at most EXACT_DB."""
     error = np.mean((output.astype(np.float64) - original) ** 2)
-    return float(10 * np.log10(PEAK**2 / error)) if error else float("inf")
+    return min(EXACT_DB, float(10 * np.log10(PEAK**2 / error))) if error else EXACT_DB
 
 
 def ssim(output: Pixels, original: Pixels) -> float:

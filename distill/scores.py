@@ -23,7 +23,6 @@ from .judges import MobileNetV2, kid_features
 
 KID_PICTURES = 200  # fewer say nothing: the estimate's own spread is as large as the differences
 PRIOR_TIMESTEPS = (699, 299)
-EXACT_DB = 100.0  # counts for a picture that comes back exactly: an infinity has no mean and no place in JSON
 DIGITS = 5
 
 Figures = dict[str, Any]  # metric -> one figure a picture; "kid" -> one for all, or None
@@ -89,7 +88,7 @@ def of_pictures(made: Tensor, levels: pictures.Pixels, data: Tensor, originals: 
         measure.__name__: [measure(one[None]) - measure(other[None]) for one, other in zip(made, data, strict=True)]
         for measure in (diagnostics.chroma, diagnostics.clipped)
     }
-    psnr = [min(metrics.psnr_db(*pair), EXACT_DB) for pair in pairs]
+    psnr = [metrics.psnr_db(*pair) for pair in pairs]
     return {"psnr_db": rounded(psnr), **{name: rounded(values) for name, values in excess.items()}}
 
 

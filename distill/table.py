@@ -1,6 +1,6 @@
 """The rows of `evaluate` as Markdown for people and as JSON for machines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -21,7 +21,12 @@ HEADINGS = (
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown; `caption` explains the marks."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *(_cells(row, rows[0]) for row in rows)]
+    return markdown(HEADINGS, (_cells(row, rows[0]) for row in rows))
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table of cells."""
+    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from codi_export import registry
-from codi_export.backends import Arrays, Backend, Built, Compiler, Device, EngineOptions, Progress, Runner
+from codi_export.backends import Arrays, Backend, Built, Compiler, Device, EngineOptions, Phases, Runner
 from codi_export.errors import CodiError, ErrorCode
 from tests import fake_bundle
 
@@ -53,9 +53,9 @@ class Runtime:
             raise CodiError(ErrorCode.BACKEND, "no NVIDIA GPU that CUDA can use")
         return self.device
 
-    def _build(self, path: Path, options: EngineOptions, progress: Progress) -> Built:
+    def _build(self, path: Path, options: EngineOptions, phases: Phases) -> Built:
         self.asked.append((path.stem, options))
-        progress("Building engine", 1, 1)
+        phases("Building engine", 1, 1)
         if path.stem == self.fail_at:
             raise CodiError(ErrorCode.BACKEND, "no engine: out of memory")
         return Built(f"engine of {path.stem}".encode(), {"gemm": 3})

@@ -12,7 +12,7 @@ from codi_export.spec import PORTABLE, Precision
 
 Arrays = dict[str, NDArray[np.generic]]
 Runner = Callable[[Arrays], dict[str, NDArray[Any]]]  # inputs by name -> outputs by name
-Progress = Callable[[str, int, int], None]  # phase, steps of it done, steps in all
+Phases = Callable[[str, int, int], None]  # phase, steps of it done, steps in all
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  # input -> smallest, usual, largest
 
 
@@ -62,7 +62,7 @@ class Compiler:
 
     version: Callable[[], str]
     device: Callable[[], Device]
-    build: Callable[[Path, EngineOptions, Progress], Built]
+    build: Callable[[Path, EngineOptions, Phases], Built]
     refit: Callable[[Path, Path], bytes]
     open_stripped: Callable[[Path, Path], Runner]
     load_plugin: Callable[[Path], None]

@@ -8,8 +8,7 @@ import click
 
 from codi_export import finalize as finalizing
 from codi_export import remote as remotes
-from codi_export.backends import EngineOptions
-from codi_export.backends import Progress as Phases
+from codi_export.backends import EngineOptions, Phases
 from codi_export.cli import terminal
 from codi_export.finalize import Result
 from codi_export.records import to_json

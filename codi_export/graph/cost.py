@@ -73,7 +73,7 @@ def _node(node: ir.Node, live: int, module: str, origins: dict[ir.Value, str]) -
     return NodeCost(
         name=str(node.name),
         op=node.op_type,
-        flops=FLOPS.get(node.op_type, _none)(node),
+        flops=FLOPS[node.op_type](node) if node.op_type in FLOPS else 0,
         bytes_read=moved * sum(read.values()),
         bytes_written=moved * sum(_bytes(value) for value in node.outputs),
         weight_bytes=sum(size for value, size in read.items() if value in origins),
@@ -125,10 +125,6 @@ def _bytes(value: ir.Value) -> int:
         value = producer.inputs[0]
     assert value.dtype is not None, value
     return math.ceil(math.prod(_shape(value)) * value.dtype.bitwidth / 8)
-
-
-def _none(node: ir.Node) -> int:
-    return 0
 
 
 def _conv(node: ir.Node) -> int:

@@ -57,6 +57,12 @@ def node(op: str, inputs: Sequence[ir.Value], name: str, shape: Sequence[int], l
     return made
 
 
+def reshape(graph: ir.Graph, value: ir.Value, shape: Sequence[int], name: str) -> ir.Node:
+    """A Reshape whose output is called `name`."""
+    target = constant(graph, f"shape_{'x'.join(map(str, shape))}", np.array(shape))
+    return node("Reshape", [value, target], name, shape, value)
+
+
 def replace(graph: ir.Graph, old: ir.Value, nodes: Sequence[ir.Node]) -> None:
     """Have the last of `nodes` make what was `old`, under its name; what made it is left to those who sweep."""
     producer, new = old.producer(), nodes[-1].outputs[0]

@@ -2,33 +2,19 @@
 
 from pathlib import Path
 
-from torch import Tensor, nn
-
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.graph import passes, store
 from codi_export.graph.cache import Cache
 from codi_export.graph.export import trace
-from codi_export.model.text import Text
+from codi_export.model.text import Text, Words
 
 GRAPH = "graphs/text.onnx"
 TOKENIZER = "tokenizer.json"
 
 
-class Embed(nn.Module):
-    """input_ids [1, T] -> prompt_embeds [1, T, D]."""
-
-    def __init__(self, text: nn.Module) -> None:
-        super().__init__()
-        self.text = text
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        embedding: Tensor = self.text(input_ids).last_hidden_state
-        return embedding
-
-
 def export_text(text: Text, folder: Path) -> None:
     """Write both files to the bundle `folder`; raises CodiError (bad-model) for a tokenizer without a fast form."""
-    model = trace("text", Embed(text.encoder), {"input_ids": text.tokens(["a photo"])}, ("prompt_embeds",), Cache(None))
+    model = trace("text", Words(text.encoder), {"input_ids": text.tokens(["a photo"])}, ("prompt_embeds",), Cache(None))
     passes.run(model, (*passes.precision("fp32"), *passes.DEFAULT_PASSES))
     store.save(model, folder / GRAPH)
     tokenizer = getattr(text.tokenizer, "backend_tokenizer", None)

@@ -18,7 +18,7 @@ from codi_export.model.backbone import Backbone
 from codi_export.model.fuse import Decode, Pieces
 from codi_export.model.step import Step
 from codi_export.model.storage import computing_in_float32
-from codi_export.model.text import Text
+from codi_export.model.text import Text, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,6 @@ class Component:
     def examples(self) -> dict[str, NDArray[Any]]:
         """The inputs as arrays."""
         return {name: np.asarray(tensor) for name, tensor in self.inputs.items()}
-
-
-class Words(nn.Module):
-    """input_ids [1, T] -> last_hidden_state [1, T, D]."""
-
-    def __init__(self, text: nn.Module) -> None:
-        super().__init__()
-        self.text = text
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        words: Tensor = self.text(input_ids).last_hidden_state
-        return words
 
 
 class Predict(nn.Module):

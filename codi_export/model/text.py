@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
 
 from codi_export.errors import CodiError, ErrorCode
@@ -25,6 +25,18 @@ class Embedded(NamedTuple):
 
     words: Tensor
     pooled: Tensor | None = None
+
+
+class Words(nn.Module):
+    """A text encoder to be traced: input_ids [1, T] -> the embeddings of its last layer [1, T, D]."""
+
+    def __init__(self, text: nn.Module) -> None:
+        super().__init__()
+        self.text = text
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        words: Tensor = self.text(input_ids).last_hidden_state
+        return words
 
 
 @dataclass(frozen=True, slots=True)

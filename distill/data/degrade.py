@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from codi_export.runtime.image import resize_bicubic
+
 from .pictures import Pixels
 
 RESAMPLING = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
@@ -36,7 +38,7 @@ SECOND = Round(blur_probability=0.8, blur=(0.2, 1.5), resize=(0.3, 1.2), noise=(
 def bicubic(image: Pixels, scale: int = 4) -> Pixels:
     """The clean low-resolution version: Pillow's antialiased bicubic. [H, W, 3] -> [H / scale, W / scale, 3]."""
     height, width = image.shape[:2]
-    return np.asarray(Image.fromarray(image).resize((width // scale, height // scale), Image.Resampling.BICUBIC))
+    return resize_bicubic(image, height // scale, width // scale)
 
 
 def degrade(image: Pixels, rng: np.random.Generator, scale: int = 4) -> Pixels:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from codi_export.errors import CodiError, ErrorCode
-from distill import evaluate, table
+from distill import evaluate, metrics, table
 from distill.data.conditions import bicubic, degraded, masked
 from distill.evaluate import BICUBIC, Candidate, Tile
 
@@ -61,7 +61,7 @@ def test_folder_is_read_in_the_order_of_names(folder: Path) -> None:
 
 def test_original_is_perfect_and_clearly_better_than_bicubic(rows: list[evaluate.Row]) -> None:
     bicubic, original = ({metric: draws[0] for metric, draws in row.draws.items()} for row in rows)
-    assert original["psnr_db"] == evaluate.EXACT_DB
+    assert original["psnr_db"] == metrics.EXACT_DB
     assert original["ssim"] == pytest.approx(1)
     assert original["perceptual"] == original["grid_db"] == 0
     assert original["kid"] == pytest.approx(0, abs=1e-6)

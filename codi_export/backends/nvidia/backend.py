@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codi_export.backends import Backend, Built, Compiler, EngineOptions, Progress, Runner
+from codi_export.backends import Backend, Built, Compiler, EngineOptions, Phases, Runner
 from codi_export.backends.nvidia import cuda
 from codi_export.backends.nvidia.build import build
 from codi_export.backends.nvidia.plugins import load_plugin
@@ -17,8 +17,8 @@ def backend(name: str, module: str, package: str, timing_cache: bool) -> Backend
     """`module` is imported when it is needed; `package` is what its absence is told with."""
     load = _loader(name, module, package)
 
-    def build_engine(path: Path, options: EngineOptions, progress: Progress) -> Built:
-        return build(load(), path, options, progress)
+    def build_engine(path: Path, options: EngineOptions, phases: Phases) -> Built:
+        return build(load(), path, options, phases)
 
     def open_path(path: Path, provider: str, threads: int | None) -> Runner:
         return open_engine(load(), path)

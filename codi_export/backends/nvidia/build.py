@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from codi_export import files
-from codi_export.backends import Built, EngineOptions, Progress
+from codi_export.backends import Built, EngineOptions, Phases
 from codi_export.backends.nvidia import log
 from codi_export.errors import CodiError, ErrorCode
 
 
-def build(trt: Any, path: Path, options: EngineOptions, progress: Progress) -> Built:
+def build(trt: Any, path: Path, options: EngineOptions, phases: Phases) -> Built:
     """Parse the ONNX file at `path` and build an engine of it. Raises CodiError (backend, bad-option); what the builder
     said is then kept at `options.log`."""
     lines: list[tuple[int, str]] = []
@@ -19,7 +19,7 @@ def build(trt: Any, path: Path, options: EngineOptions, progress: Progress) -> B
         builder = trt.Builder(log.logger(trt, lines))
         network = _parsed(trt, builder, path, options, lines)
         config = _config(trt, builder, network, options, lines)
-        config.progress_monitor = _monitor(trt, progress)
+        config.progress_monitor = _monitor(trt, phases)
         built = builder.build_serialized_network(network, config)
         if built is None:
             raise _failed(*log.plain(log.first_error(lines), options.modules))
@@ -150,7 +150,7 @@ def _keep_timing(config: Any, path: Path | None) -> None:
         files.write(path, bytes(cache.serialize()))
 
 
-def _monitor(trt: Any, progress: Progress) -> Any:
+def _monitor(trt: Any, phases: Phases) -> Any:
     """Phases nest; the outermost ones are told, each with its steps."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
@@ -160,14 +160,14 @@ def _monitor(trt: Any, progress: Progress) -> Any:
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             self.sizes[phase] = steps
-            progress(phase, 0, steps)
+            phases(phase, 0, steps)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            progress(phase, step + 1, self.sizes[phase])
+            phases(phase, step + 1, self.sizes[phase])
             return True
 
         def phase_finish(self, phase: str) -> None:
-            progress(phase, self.sizes[phase], self.sizes[phase])
+            phases(phase, self.sizes[phase], self.sizes[phase])
 
     return Monitor()
 

@@ -27,7 +27,7 @@ from codi_export.spec import GRAPH_OPSETS, Precision
 
 Pass = InPlacePass
 
-DEFAULT_PASSES: tuple[InPlacePass, ...] = (
+DEFAULT_PASSES: tuple[Pass, ...] = (
     FoldConstants(),
     IdentityEliminationPass(),
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -37,7 +37,7 @@ DEFAULT_PASSES: tuple[InPlacePass, ...] = (
 )
 
 # What is done to an unrolled graph besides, in which timesteps are constants.
-UNROLLED_PASSES: tuple[InPlacePass, ...] = (
+UNROLLED_PASSES: tuple[Pass, ...] = (
     *DEFAULT_PASSES,
     FoldTime(),
     MergeUpsampling(),
@@ -70,6 +70,6 @@ def precision(
             return *around, QuantizeLayers(largest or {}, islands, unsigned=not half), RaiseOpset(GRAPH_OPSETS[name])
 
 
-def run(model: ir.Model, passes: Sequence[InPlacePass] = DEFAULT_PASSES) -> list[str]:
+def run(model: ir.Model, passes: Sequence[Pass] = DEFAULT_PASSES) -> list[str]:
     """Apply passes to a model in place; returns the names of those that changed it."""
     return [type(one).__name__ for one in passes if one(model).modified]

@@ -17,7 +17,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from codi_export.graph.casts import HALVES
-from codi_export.graph.nodes import constant, made_by, node, only_reader, permutation, replace, sizes
+from codi_export.graph.nodes import constant, made_by, node, only_reader, permutation, replace, reshape, sizes
 from codi_export.graph.passes.merge_upsampling import is_plain
 
 # Channels of x; a computed bound: at 48 it was measured to pay, at 72 the products would cost what is saved.
@@ -107,10 +107,10 @@ def _kernel(graph: ir.Graph, weight: ir.Value, stem: str) -> list[ir.Node]:
     (m, c, *_), like = sizes(weight), weight
     rows = constant(graph, "shifts_of_rows", shifts[:, None, None], like)
     columns = constant(graph, "shifts_of_columns", shifts.transpose(0, 2, 1)[:, None], like)
-    apart = _reshape(graph, weight, (m, 1, 1, c, 3, 3), f"{stem}/apart")
+    apart = reshape(graph, weight, (m, 1, 1, c, 3, 3), f"{stem}/apart")
     tall = node("MatMul", [rows, apart.outputs[0]], f"{stem}/tall", (m, 2, 1, c, 4, 3), like)
     wide = node("MatMul", [tall.outputs[0], columns], f"{stem}/wide", (m, 2, 2, c, 4, 4), like)
-    return [apart, tall, wide, _reshape(graph, wide.outputs[0], (4 * m, c, 4, 4), f"{stem}/kernel")]
+    return [apart, tall, wide, reshape(graph, wide.outputs[0], (4 * m, c, 4, 4), f"{stem}/kernel")]
 
 
 def _with_mean(graph: ir.Graph, kernel: ir.Value, c: int, group: int, stem: str) -> list[ir.Node]:
@@ -122,19 +122,14 @@ def _with_mean(graph: ir.Graph, kernel: ir.Value, c: int, group: int, stem: str)
     own = constant(graph, f"same_channel_of_{c}", np.eye(c)[:, None, :, None, None], kernel)
     where = constant(graph, f"mean_of_{group}", places[None, :, None], kernel)
     apart = node("Mul", [own, where], f"{stem}/means_apart", (c, each, c, 4, 4), kernel)
-    means = _reshape(graph, apart.outputs[0], (c * each, c, 4, 4), f"{stem}/means")
+    means = reshape(graph, apart.outputs[0], (c * each, c, 4, 4), f"{stem}/means")
     total = node("Add", [kernel, means.outputs[0]], f"{stem}/kernel_and_mean", sizes(kernel), kernel)
     return [apart, means, total]
 
 
 def _repeated(graph: ir.Graph, bias: ir.Value, m: int, stem: str) -> list[ir.Node]:
     """[4 M] of [M], each four times."""
-    column = _reshape(graph, bias, (m, 1), f"{stem}/bias_column")
+    column = reshape(graph, bias, (m, 1), f"{stem}/bias_column")
     ones = constant(graph, "four_ones", np.ones((1, 4)), bias)
     four = node("Mul", [column.outputs[0], ones], f"{stem}/bias_rows", (m, 4), bias)
-    return [column, four, _reshape(graph, four.outputs[0], (4 * m,), f"{stem}/bias")]
-
-
-def _reshape(graph: ir.Graph, value: ir.Value, shape: tuple[int, ...], name: str) -> ir.Node:
-    target = constant(graph, f"shape_{'x'.join(map(str, shape))}", np.array(shape))
-    return node("Reshape", [value, target], name, shape, value)
+    return [column, four, reshape(graph, four.outputs[0], (4 * m,), f"{stem}/bias")]

@@ -16,7 +16,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from codi_export.graph.calls import absent, call, transpose
-from codi_export.graph.nodes import constant, made_by, node, only_reader, replace, sizes
+from codi_export.graph.nodes import made_by, only_reader, replace, reshape, sizes
 from codi_export.ops import group_norm_silu  # noqa: F401  declares the functions
 
 
@@ -115,7 +115,7 @@ def _replace(model: ir.Model, norm: Norm) -> None:
     rows = transpose(norm.x, (0, *axes[2:], 1), f"{name}/rows")
     nodes, shift = [rows], absent(graph, norm.x, (1, 1))
     if norm.shift is not None:
-        flat = _flat(graph, norm.shift, f"{name}/shift")
+        flat = reshape(graph, norm.shift, sizes(norm.shift)[:2], f"{name}/shift")
         nodes.append(flat)
         shift = flat.outputs[0]
     second = absent(graph, norm.x, (*sizes(rows.outputs[0])[:-1], 0))
@@ -124,10 +124,3 @@ def _replace(model: ir.Model, norm: Norm) -> None:
     made = call(model, op, inputs, {"groups": norm.groups, "epsilon": norm.epsilon}, f"{name}/normal")
     made.outputs[0].shape = rows.outputs[0].shape
     replace(graph, norm.result, [*nodes, made, transpose(made.outputs[0], (0, axes[-1], *axes[1:-1]), name)])
-
-
-def _flat(graph: ir.Graph, shift: ir.Value, name: str) -> ir.Node:
-    """[B, C, 1, 1] as [B, C]."""
-    shape = sizes(shift)[:2]
-    target = constant(graph, f"shape_{shape[0]}x{shape[1]}", np.array(shape))
-    return node("Reshape", [shift, target], name, shape, shift)

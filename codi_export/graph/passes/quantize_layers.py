@@ -19,6 +19,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from codi_export.graph.layers import Layer, belongs, layers
+from codi_export.graph.nodes import constant
 
 LEVELS = 127
 
@@ -72,7 +73,7 @@ def _weight(graph: ir.Graph, layer: Layer) -> ir.Value:
     shape = [-1 if index == axis else 1 for index in range(wide.ndim)]
     narrow = np.clip(np.round(wide / scale.astype(np.float32).reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
     stem = f"{layer.weight.name}{turned}"
-    inputs = _constant(graph, f"{stem}_int8", narrow), _constant(graph, f"{stem}_scale", scale)
+    inputs = constant(graph, f"{stem}_int8", narrow), constant(graph, f"{stem}_scale", scale)
     node = _node("DequantizeLinear", inputs, f"{stem}_wide", kind, wide.shape, {"axis": axis})
     graph.insert_before(layer.node, node)
     return node.outputs[0]
@@ -84,8 +85,8 @@ def _activation(
     """`value` on 255 levels, and back."""
     assert value.shape is not None
     kind, shape = _kind(layer), tuple(value.shape.numpy())
-    scale = _constant(graph, f"input_scale/{layer.name}", _scale(np.array(largest, np.float32), kind))
-    zero = _constant(graph, "zero_level", zero_level)
+    scale = constant(graph, f"input_scale/{layer.name}", _scale(np.array(largest, np.float32), kind))
+    zero = constant(graph, "zero_level", zero_level)
     narrow_type = ir.DataType.from_numpy(zero_level.dtype)
     stem = f"{layer.node.outputs[0].name}/input"
     narrow = _node("QuantizeLinear", (value, scale, zero), f"{stem}_narrow", narrow_type, shape)
@@ -106,14 +107,6 @@ def _scale(largest: NDArray[np.float32], kind: ir.DataType) -> NDArray[np.float3
     smallest = 2.0**-24  # that float16 has
     scale: NDArray[np.float32] = np.maximum(largest / LEVELS, smallest).astype(kind.numpy())
     return scale
-
-
-def _constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
-    if name not in graph.initializers:
-        tensor = ir.tensor(array)
-        type_, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
-        graph.register_initializer(ir.Value(name=name, type=type_, shape=shape, const_value=tensor))
-    return graph.initializers[name]
 
 
 def _node(

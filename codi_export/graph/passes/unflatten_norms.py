@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from codi_export.graph.nodes import constant, made_by, node, permutation, replace, sizes
+from codi_export.graph.nodes import constant, made_by, node, permutation, replace, reshape, sizes
 from codi_export.graph.passes.name_norms import Norm, find_norm
 
 
@@ -34,23 +34,21 @@ def _unflatten(graph: ir.Graph, norm: Norm) -> bool:
     if picture is None or norm.silu:
         return False
     stem, shape, like = str(norm.result.name), sizes(picture), norm.x
-    grouped = node("Reshape", [picture, _shape(graph, (shape[0], norm.groups, -1))], f"{stem}/groups", (), like)
-    grouped.outputs[0].shape = ir.Shape([shape[0], norm.groups, math.prod(shape) // shape[0] // norm.groups])
+    groups = (shape[0], norm.groups, math.prod(shape[1:]) // norm.groups)
+    grouped = reshape(graph, picture, groups, f"{stem}/groups")
     unit = [
         constant(graph, f"{name}_{norm.groups}", np.full(norm.groups, value), like)
         for name, value in (("ones", 1), ("zeros", 0))
     ]
-    normal = node(
-        "InstanceNormalization", [grouped.outputs[0], *unit], f"{stem}/normal", sizes(grouped.outputs[0]), like
-    )
+    normal = node("InstanceNormalization", [grouped.outputs[0], *unit], f"{stem}/normal", groups, like)
     normal.attributes.add(ir.AttrFloat32("epsilon", norm.epsilon))
-    whole = node("Reshape", [normal.outputs[0], _shape(graph, shape)], f"{stem}/picture", shape, like)
+    whole = reshape(graph, normal.outputs[0], shape, f"{stem}/picture")
     axes = constant(graph, "behind_channels", np.array([1, 2]))
     rows = node("Unsqueeze", [norm.weight, axes], f"{stem}/weight", (shape[1], 1, 1), like)
     scaled = node("Mul", [whole.outputs[0], rows.outputs[0]], f"{stem}/scaled", shape, like)
     offsets = node("Unsqueeze", [norm.bias, axes], f"{stem}/bias", (shape[1], 1, 1), like)
     moved = node("Add", [scaled.outputs[0], offsets.outputs[0]], f"{stem}/moved", shape, like)
-    flat = node("Reshape", [moved.outputs[0], _shape(graph, sizes(norm.x))], stem, sizes(norm.x), like)
+    flat = reshape(graph, moved.outputs[0], sizes(norm.x), stem)
     replace(graph, norm.result, [grouped, normal, whole, rows, scaled, offsets, moved, flat])
     return True
 
@@ -64,7 +62,3 @@ def _picture(flat: ir.Value | None) -> ir.Value | None:
     shaped = made_by(flat, "Reshape")
     picture = shaped.inputs[0] if shaped is not None else None
     return picture if len(sizes(picture)) == 4 and sizes(picture)[:2] == sizes(flat)[:2] else None
-
-
-def _shape(graph: ir.Graph, shape: tuple[int, ...]) -> ir.Value:
-    return constant(graph, f"shape_{'x'.join(map(str, shape))}", np.array(shape))

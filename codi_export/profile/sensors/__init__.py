@@ -68,7 +68,7 @@ def describe(sensors: Sequence[Sensor], first: Reading, root: Path = Path("/")) 
         kind=next((kind for kind in kinds if kind != "cpu"), "cpu"),
         system=f"{platform.system()} {platform.release()}",
         cores=os.cpu_count(),
-        memory_bytes=_memory(root),
+        memory_bytes=machine.memory(root)[0] or None,
         device_memory_bytes=fact("device_memory_bytes"),  # type: ignore[arg-type]
         power_mode=fact("power_mode"),  # type: ignore[arg-type]
         governor=fact("governor"),  # type: ignore[arg-type]
@@ -76,11 +76,3 @@ def describe(sensors: Sequence[Sensor], first: Reading, root: Path = Path("/")) 
         sensors=tuple(sensor.name for sensor in sensors),
         not_reported=tuple(kind for kind in KINDS if kind not in said),
     )
-
-
-def _memory(root: Path) -> int | None:
-    try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from codi_export import machine
 from codi_export.profile.result import Reading
 from codi_export.profile.sensors import Facts, Sensor
 
@@ -35,7 +36,7 @@ def clock_mhz(root: Path) -> float | None:
     kilohertz = _numbers(root.glob(f"{CPU}/cpu[0-9]*/cpufreq/scaling_cur_freq"))
     if kilohertz:
         return sum(kilohertz) / len(kilohertz) / 1000
-    lines = _text(root / "proc/cpuinfo").splitlines()
+    lines = machine.read(root / "proc/cpuinfo").splitlines()
     megahertz = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
     return sum(megahertz) / len(megahertz) if megahertz else None
 
@@ -52,7 +53,7 @@ def temperatures(root: Path) -> dict[str, float]:
 
 def resident_bytes(root: Path) -> int | None:
     """Of this process, now."""
-    words = _text(root / "proc/self/statm").split()
+    words = machine.read(root / "proc/self/statm").split()
     return int(words[1]) * PAGE if len(words) > 1 else None
 
 
@@ -97,20 +98,13 @@ def _throttle_counter(root: Path) -> Callable[[], tuple[str, ...] | None]:
     return read
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def _word(path: Path) -> str | None:
-    return _text(path).strip() or None
+    return machine.read(path).strip() or None
 
 
 def _number(path: Path) -> float | None:
     try:
-        return float(_text(path))
+        return float(machine.read(path))
     except ValueError:
         return None
 

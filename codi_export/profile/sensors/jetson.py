@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from codi_export import machine
 from codi_export.profile.result import Reading
 from codi_export.profile.sensors import Facts, Sensor
 
@@ -30,14 +31,14 @@ _UNUSED = -256.0  # degrees, of a zone that is off
 
 def find(root: Path = Path("/"), start: Callable[[], "Lines"] | None = None) -> list[Sensor]:
     """The sensor of a Jetson, or none on another machine."""
-    release = _text(root / "etc/nv_tegra_release")
+    release = machine.read(root / "etc/nv_tegra_release")
     if not release:
         return []
     facts = Facts(
-        name=_text(root / "proc/device-tree/model").strip("\0\n ") or None,
+        name=machine.read(root / "proc/device-tree/model").strip("\0\n ") or None,
         kind="jetson",
         driver=l4t(release),
-        power_mode=power_mode(root),
+        power_mode=power_mode(_nvpmodel()),
         max_clocks_mhz=_maximum(root),
     )
     lines = start() if start else Lines.of_tegrastats()
@@ -79,9 +80,8 @@ def l4t(release: str) -> str | None:
     return f"L4T {found[1]}.{found[2]}" if found else None
 
 
-def power_mode(root: Path, ask: Callable[[], str] | None = None) -> str | None:
-    """nvpmodel's name of the mode: `NV Power Mode: MAXN`. Asking takes no root; setting would."""
-    said = (ask or _nvpmodel)()
+def power_mode(said: str) -> str | None:
+    """The name of the mode in what `nvpmodel -q` prints: `NV Power Mode: MAXN`."""
     found = re.search(r"NV Power Mode: *(\S+)", said)
     return found[1] if found else None
 
@@ -90,14 +90,14 @@ def ina_rails(root: Path) -> dict[str, float]:
     """Milliwatts by rail, from the INA3221's files: JetPack 4's driver gives power, later ones volts and amperes."""
     rails = {}
     for label in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_*")):
-        value = _text(label.with_name(f"in_power{label.name[-1]}_input"))
+        value = machine.read(label.with_name(f"in_power{label.name[-1]}_input"))
         if value.strip():
-            rails[_text(label).strip()] = float(value)
+            rails[machine.read(label).strip()] = float(value)
     for label in sorted(root.glob("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*/in[0-9]_label")):
         channel = label.name[2]
-        volts, amperes = (_text(label.with_name(f"{kind}{channel}_input")).strip() for kind in ("in", "curr"))
+        volts, amperes = (machine.read(label.with_name(f"{kind}{channel}_input")).strip() for kind in ("in", "curr"))
         if volts and amperes:
-            rails[_text(label).strip()] = float(volts) * float(amperes) / 1000
+            rails[machine.read(label).strip()] = float(volts) * float(amperes) / 1000
     return rails
 
 
@@ -164,14 +164,13 @@ class Lines:
 
 
 def _maximum(root: Path) -> dict[str, float]:
-    files = sorted(root.glob("sys/class/devfreq/*gpu*/max_freq")) + sorted(
-        root.glob("sys/class/devfreq/*ga10b/max_freq")
-    )
-    hertz = _text(files[0]).strip() if files else ""
+    files = [file for name in ("*gpu*", "*ga10b") for file in sorted(root.glob(f"sys/class/devfreq/{name}/max_freq"))]
+    hertz = machine.read(files[0]).strip() if files else ""
     return {"gpu": float(hertz) / 1e6} if hertz else {}
 
 
 def _nvpmodel() -> str:
+    """What it prints; asking takes no root, setting would."""
     command = shutil.which("nvpmodel")
     if command is None:
         return ""
@@ -190,10 +189,3 @@ def _jtop() -> Any:
     except jtop.JtopException:
         return None
     return jetson
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return ""
