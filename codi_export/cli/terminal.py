@@ -21,12 +21,22 @@ plugin_option = click.option(
     multiple=True,
     help="A library of custom operators for TensorRT; it is code, so only what is named here is loaded.",
 )
-task_option = click.option("--task", help="Which task, if the bundle has several.")
-steps_option = click.option("--steps", type=int, help="Which number of steps; the first built if left out.")
+task_option = click.option("--task", metavar="NAME", help="Which task, if the bundle has several.")
+steps_option = click.option("--steps", metavar="N", type=int, help="Which graph; the first built if left out.")
 provider_option = click.option(
-    "--provider", default="cpu", show_default=True, help="Where onnxruntime runs: cpu, cuda, tensorrt."
+    "--provider",
+    metavar="NAME",
+    default="cpu",
+    show_default=True,
+    help="Where onnxruntime runs: cpu, cuda, tensorrt, tensorrt-rtx.",
 )
-backend_option = click.option("--backend", default="onnxruntime", show_default=True, help="Which runtime.")
+backend_option = click.option(
+    "--backend",
+    metavar="NAME",
+    default="onnxruntime",
+    show_default=True,
+    help="Which runtime: codi-export list backends.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 
 
