@@ -65,6 +65,11 @@ def write(
     return manifest
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a bundle by path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collection[str] | int) -> Graph:
     out, latent = size * scale, size * scale // FACTOR
     name = f"{task}-{n}step"

@@ -10,6 +10,7 @@ from codi_export import bundle, staging
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.spec import Manifest
 from tests import fake_bundle
+from tests.fake_bundle import contents
 
 
 @pytest.fixture
@@ -20,10 +21,6 @@ def out(tmp_path: Path) -> Path:
 @pytest.fixture
 def manifest(out: Path) -> Manifest:
     return fake_bundle.write(out)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def fill(folder: Path) -> None:

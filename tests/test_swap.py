@@ -14,12 +14,13 @@ import codi_export
 from codi_export import bundle
 from codi_export.cli.main import main
 from codi_export.errors import CodiError, ErrorCode
-from codi_export.facts import FACTS
+from codi_export.facts import FACTS, WEIGHTS
 from codi_export.records import to_json
 from codi_export.runtime.verify import checks
 from codi_export.spec import AdapterSpec
-from codi_export.swap import WEIGHTS, swap
+from codi_export.swap import swap
 from tests import tiny
+from tests.fake_bundle import contents
 
 Pair = tuple[Path, Path]
 
@@ -51,10 +52,6 @@ def built(adapters: tuple[Path, Pair], tmp_path_factory: pytest.TempPathFactory)
 def folder(built: Pair, tmp_path: Path) -> Path:
     """A copy of the first bundle."""
     return Path(shutil.copytree(built[0], tmp_path / "bundle"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_swap_is_a_build_with_the_other_adapter_and_back_again(

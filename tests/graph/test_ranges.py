@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
 from codi_export.graph import ranges
+from tests.graph.passes import onnx_text
 
 TEXT = """
     <ir_version: 8, opset_import: ["" : 18]>
@@ -26,7 +26,7 @@ TEXT = """
 
 def model() -> ir.Model:
     """Two steps that share a weight."""
-    one = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(ir.from_onnx_text(TEXT))))
+    one = onnx_text.model(TEXT)
     one.graph.initializers["w"].name = "unet.conv.weight"
     for node, name in zip(one.graph, ("step1/a", "step1/b", "fixed", "step2/a", "step2/b", "end/y"), strict=True):
         if node.outputs[0].name != "y":

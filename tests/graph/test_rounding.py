@@ -2,11 +2,11 @@
 
 import ml_dtypes
 import numpy as np
-import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
 from codi_export.graph.rounding import imitate_bf16
+from tests.graph.passes.onnx_text import model
 
 # the constant is written as its bits, 0.3359375
 TEXT = """
@@ -23,11 +23,11 @@ TEXT = """
 
 
 def imitated() -> ir.Model:
-    model = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(ir.from_onnx_text(TEXT))))
-    for node in model.graph:
+    made = model(TEXT)
+    for node in made.graph:
         node.name = node.outputs[0].name  # as `unroll` names them
-    imitate_bf16(model)
-    return model
+    imitate_bf16(made)
+    return made
 
 
 def bf16(x: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, repeat
+from pathlib import Path
 
 from codi_export.profile.measure import Time
 from codi_export.profile.result import Reading
@@ -64,3 +65,10 @@ def sensors(device: Device, *said: Reading) -> Callable[[], Reading]:
     """Reads one after the other, then the last again and again."""
     readings = chain(said, repeat(said[-1]))
     return lambda: next(readings)
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    """Make a file system that says what `files` say."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
-from tests.graph.passes.onnx_text import exact, ops
+from tests.graph.passes.onnx_text import exact, model, ops
 
 RESIZE = 'Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">'
 TEXT = f"""
@@ -20,10 +20,6 @@ TEXT = f"""
         y = Conv <pads = [1, 1, 1, 1]> (large, w, b)
     }}
 """
-
-
-def model(text: str = TEXT) -> ir.Model:
-    return ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(ir.from_onnx_text(text))))
 
 
 run = partial(exact, x=(1, 2, 3, 4), w=(3, 2, 3, 3), b=(3,))
@@ -82,7 +78,7 @@ def test_a_weight_is_summed_once_for_all_steps() -> None:
 
 
 def test_a_second_time_changes_nothing() -> None:
-    one = model()
+    one = model(TEXT)
     MergeUpsampling()(one)
     assert not MergeUpsampling()(one).modified
 

@@ -5,14 +5,9 @@ from pathlib import Path
 import pytest
 
 from codi_export.profile.sensors import cpu
+from tests.profile.simulated import put
 
 CPU = "sys/devices/system/cpu"
-
-
-def put(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
 
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from codi_export.profile.sensors import jetson
+from tests.profile.simulated import put
 
 RECORDED = Path(__file__).parents[2] / "data/tegrastats.txt"
 LINES = dict(line.split(" ", 1) for line in RECORDED.read_text().splitlines())
@@ -93,12 +94,6 @@ def test_release(text: str, name: str | None) -> None:
 )
 def test_power_mode(said: str, mode: str | None) -> None:
     assert jetson.power_mode(said) == mode
-
-
-def put(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
 
 
 def test_rails_of_the_old_driver(tmp_path: Path) -> None:
