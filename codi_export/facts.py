@@ -23,7 +23,9 @@ def read_facts(folder: Path) -> AdapterSpec | None:
     try:
         return from_json(AdapterSpec, json.loads(file.read_text()))
     except ValueError as error:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}") from error
+        raise CodiError(
+            ErrorCode.BAD_MODEL, f"{file} is not JSON: {error}", "copy it again from where the adapter was trained"
+        ) from error
 
 
 def licence(folder: Path) -> str:
@@ -68,7 +70,11 @@ def assign(adapters: Sequence[str], tasks: Sequence[str]) -> dict[str, tuple[str
 def for_tasks(tasks: Sequence[str], adapters: Sequence[str], common: BuildSpec) -> tuple[BuildSpec, ...]:
     """The options of each task: what all have in common, and its adapters. Raises CodiError as `assign`."""
     if not tasks or len(set(tasks)) < len(tasks):
-        raise CodiError(ErrorCode.BAD_OPTION, f"--task: expected distinct names, got {', '.join(tasks) or 'none'}")
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"--task: expected distinct names, got {', '.join(tasks) or 'none'}",
+            "`codi-export list tasks` names them",
+        )
     chosen = assign(adapters, tasks)
     return tuple(replace(common, task=task, adapters=chosen.get(task, ())) for task in tasks)
 

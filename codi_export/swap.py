@@ -96,7 +96,11 @@ def _rewritten(path: Path, adapter: Path) -> Iterator[bytes]:
         names = {f"adapter.{name}": name for name in list(source.keys())}
         shapes = {ours: source.get_slice(name).get_shape() for ours, name in names.items()}
     except (OSError, SafetensorError) as error:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{adapter / WEIGHTS} does not load: {error}") from error
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{adapter / WEIGHTS} does not load: {error}",
+            "expected an adapter in diffusers layout, whole",
+        ) from error
     _require_same_tensors(entries, shapes, adapter)
     ordered = sorted(entries.items(), key=lambda item: item[1]["data_offsets"])
     tensors = (np.asarray(source.get_tensor(names[name]), DTYPES[entry["dtype"]]) for name, entry in ordered)

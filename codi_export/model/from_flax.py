@@ -107,5 +107,9 @@ def _tensor(array: Floats, name: str, shape: torch.Size) -> Tensor:
         )
     tensor = torch.from_numpy(array.transpose(axes)).contiguous()
     if not tensor.half().isfinite().all():
-        raise CodiError(ErrorCode.BAD_MODEL, f"{name} holds values that fp16 cannot: beyond 65504, or not a number")
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{name} holds values that fp16 cannot: beyond 65504, or not a number",
+            "the file is damaged, or it was saved from a run that diverged",
+        )
     return tensor

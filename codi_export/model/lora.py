@@ -89,7 +89,11 @@ def resume(unet: UNet2DConditionModel, file: Path) -> None:
     for name, (a, b, _) in _changes(layers, file, "unet").items():
         change = _change(layers[name])
         if change.A.shape != a.shape:
-            raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has rank {len(a)}, not {len(change.A)}")
+            raise CodiError(
+                ErrorCode.BAD_MODEL,
+                f"{file}: {name} has rank {len(a)}, not {len(change.A)}",
+                "resume with the lora_rank that it was trained with",
+            )
         change.A.copy_(a)
         change.B.copy_(b)
 
@@ -142,7 +146,11 @@ def _alpha(file: Path, owner: str) -> dict[str, Tensor]:
         settings = json.loads(beside.read_text())
     unread = [key for key in ("use_dora", "use_rslora", "alpha_pattern") if settings.get(key)]
     if unread:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{file} was made with {', '.join(unread)}, which is not read")
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{file} was made with {', '.join(unread)}, which is not read",
+            "merge it into the backbone's weights where it was made, and build that backbone",
+        )
     return {"alpha": torch.tensor(float(settings["lora_alpha"]))} if "lora_alpha" in settings else {}
 
 
@@ -150,7 +158,11 @@ def _fitted(part: dict[str, Tensor], weight: Tensor, file: Path, name: str) -> t
     a, b = part.get("A"), part.get("B")
     if a is None or b is None or (len(b), *a.shape[1:]) != (len(weight), weight[0].numel()) or b.shape[1] != len(a):
         shapes = {side: tuple(tensor.shape) for side, tensor in part.items()}
-        raise CodiError(ErrorCode.BAD_MODEL, f"{file}: {name} has {shapes} for a weight of {tuple(weight.shape)}")
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{file}: {name} has {shapes} for a weight of {tuple(weight.shape)}",
+            "it was made for another backbone, or saved in part",
+        )
     return a, b, float(part["alpha"]) / len(a) if "alpha" in part else 1.0
 
 
@@ -169,7 +181,11 @@ def _read(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise CodiError(ErrorCode.BAD_MODEL, f"there is no file {file}") from error
     except (OSError, SafetensorError) as error:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{file} is no safetensors file: {error}") from error
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{file} is no safetensors file: {error}",
+            "pickled files (.pt, .bin) are not read: save it as safetensors",
+        ) from error
 
 
 def _layers(net: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -133,7 +133,9 @@ def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise CodiError(ErrorCode.BAD_MODEL, f"{index} is not an index of weights: {error}") from error
+        raise CodiError(
+            ErrorCode.BAD_MODEL, f"{index} is not an index of weights: {error}", "download it again"
+        ) from error
     absent = [name for name in names if not files.inside(index.parent, name).is_file()]
     if absent:
         raise CodiError(

@@ -38,5 +38,5 @@ def marks(
             said.append(f"runs differ by {change.between:.1%}")
     said += [sentence for sentence in (throttled(watch.readings)[1],) if sentence]
     said += fallen_clocks(watch.readings)
-    said += [f"the sensor {name} stopped to answer after {time_s:.1f} s" for name, time_s in watch.lost.items()]
+    said += [f"the sensor {name} stopped answering after {time_s:.1f} s" for name, time_s in watch.lost.items()]
     return said

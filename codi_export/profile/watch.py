@@ -14,7 +14,7 @@ class Watch:
 
     def __init__(self, sensors: Sequence[Sensor], now: Callable[[], float], zero: float) -> None:
         self.readings: list[Reading] = []
-        self.lost: dict[str, float] = {}  # sensor -> seconds at which it stopped to answer
+        self.lost: dict[str, float] = {}  # sensor -> seconds at which it stopped answering
         self._sensors, self._now, self._zero = list(sensors), now, zero
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)

@@ -137,7 +137,7 @@ def test_every_mark() -> None:
     said = " | ".join(said_of([rising, spiky], throttling, {"nvml": 3.24}, 1.5))
     for part in (
         "other work kept 1.5 of 2 cores busy", "unsteady: p95 is", "runs differ by", "throttled (power cap)",
-        "the gpu clock fell from 1000 to 640 MHz", "the sensor nvml stopped to answer after 3.2 s",
+        "the gpu clock fell from 1000 to 640 MHz", "the sensor nvml stopped answering after 3.2 s",
     ):  # fmt: skip
         assert part in said, part
     assert "times drift by +" in " | ".join(said_of([rising], [], {}, 0.0))
