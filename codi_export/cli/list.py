@@ -14,17 +14,24 @@ _HOME = Path(codi_export.__file__).parent
 
 
 @click.command(name="list", epilog="Example: codi-export list tasks")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
 @terminal.json_option
-def list_(kind: str, as_json: bool) -> None:
-    """Names that other verbs take, with a line about each."""
-    rows = models() if kind == "models" else {name: summary(kind, name) for name in registry.names(kind)}
+def list_(kind: str | None, as_json: bool) -> None:
+    """Names that other verbs take, with a line about each; of every kind, if none is named."""
+    found = {one: rows(one) for one in ([kind] if kind else KINDS)}
     if as_json:
-        terminal.print_json([{"name": name, "summary": text} for name, text in rows.items()])
+        listed = {one: [{"name": n, "summary": text} for n, text in named.items()] for one, named in found.items()}
+        terminal.print_json(listed[kind] if kind else listed)
         return
-    width = max(map(len, rows), default=0)
-    for name, text in rows.items():
-        click.echo(f"{name:<{width}}  {text}".rstrip())
+    for one, named in found.items():
+        width = max(map(len, named), default=0)
+        lines = [f"{name:<{width}}  {text}".rstrip() for name, text in named.items()]
+        click.echo("\n".join(lines if kind else [f"{one}:", *(f"  {line}" for line in lines), ""]))
+
+
+def rows(kind: str) -> dict[str, str]:
+    """Every name of a kind, with its line."""
+    return models() if kind == "models" else {name: summary(kind, name) for name in registry.names(kind)}
 
 
 def summary(kind: str, name: str) -> str:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import click
@@ -49,6 +50,20 @@ class Verbs(click.Group):
         module, _, attribute = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb and its arguments. Refuses an option that counts once and is given twice: click would drop the
+        first without a word."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command:
+            context = click.Context(command, parent=ctx, info_name=name)
+            *_, given = command.make_parser(context).parse_args(list(rest))
+            for option, times in Counter(given).items():
+                if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_flag):
+                    raise click.UsageError(f"{option.opts[-1]} is given {times} times, and counts once", context)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""

@@ -25,6 +25,14 @@ def test_people_and_machines_see_the_same_names(kind: str, capsys: Output) -> No
         assert [row["name"] for row in rows] == registry.names(kind)
 
 
+def test_without_a_kind_all_are_listed(capsys: Output) -> None:
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert [line.removesuffix(":") for line in text.splitlines() if line[:1].strip()] == list(KINDS)
+    assert main(["list", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == list(KINDS)
+
+
 def test_listing_samplers_does_not_import_them() -> None:
     code = (
         "import sys; from codi_export.cli.main import main; main(['list', 'samplers']); print('torch' in sys.modules)"

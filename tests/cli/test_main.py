@@ -59,6 +59,14 @@ def test_wrong_usage_is_2_in_words_and_in_json(words: list[str], capsys: Output)
     assert "--help" in error["hint"]
 
 
+def test_an_option_that_counts_once_is_not_dropped_silently(tmp_path: Path, capsys: Output) -> None:
+    bundle = str(tmp_path / "none")
+    assert main(["run", bundle, "photo.png", "-o", "a.png", "--output", "b.png"]) == 2
+    assert capsys.readouterr().err.startswith("error: --output is given 2 times")
+    assert main(["run", bundle, "photo.png", "-o", "a.png", "--plugin", "a", "--plugin", "b", "--json", "--json"]) == 1
+    assert "no bundle at" in capsys.readouterr().err
+
+
 def test_an_error_is_two_lines_and_1(tmp_path: Path, capsys: Output) -> None:
     assert main(["inspect", str(tmp_path / "none")]) == 1
     captured = capsys.readouterr()
