@@ -196,7 +196,8 @@ def _build_task(
         name = str(model.graph.name)
         store.save(model, folder / "graphs" / f"{name}.onnx")
         cost.save(model, folder / "graphs" / f"{name}.cost.json")
-        work = Workload(name, len(schedule), recipe.precision, cost.weight_bytes(model), cost.count(model))
+        precision = planner.arithmetic(recipe.precision)
+        work = Workload(name, len(schedule), precision, cost.weight_bytes(model), cost.count(model))
         if recipe.spec.target:
             planner.require(work, registry.get("targets", recipe.spec.target))
 

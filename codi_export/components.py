@@ -85,7 +85,7 @@ def write(
     if recipe.precision not in ("fp32", "fp16"):
         raise CodiError(
             ErrorCode.BAD_OPTION,
-            f"--fuse none is for ONNX Runtime, which has no kernels for {recipe.precision}",
+            f"--fuse none writes components in fp32 or fp16, not in {recipe.precision}",
             "--precision fp16 or fp32",
         )
     for network in (*recipe.networks, text.encoder):

@@ -14,7 +14,7 @@ from codi_export import files
 from codi_export.backends import Backend, Device, Runner
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.records import from_json, to_json
-from codi_export.spec import Graph, Manifest, TensorSpec
+from codi_export.spec import QUANTIZED, Graph, Manifest, TensorSpec
 
 FOLDER = "engines"
 
@@ -52,7 +52,7 @@ class Engine:
 
 def sources(manifest: Manifest, graph: Graph) -> dict[str, str]:
     """The graph and every file that it may read weights from, with their SHA-256."""
-    kind = ".int8" if graph.precision == "int8" else ""
+    kind = ".int8" if graph.precision in QUANTIZED else ""
     names = (f"backbone{kind}", f"encoder{kind}", graph.task, graph.name)
     paths = {graph.path, *(f"graphs/{name}.safetensors" for name in names)}
     return {entry.path: entry.sha256 for entry in manifest.files if entry.path in paths}

@@ -22,7 +22,7 @@ from codi_export.graph.rounding import imitate_bf16
 from codi_export.graph.unroll import unroll
 from codi_export.planner import Workload
 from codi_export.recipe import Recipe
-from codi_export.spec import Parity, Precision, Schedule, Tolerance
+from codi_export.spec import QUANTIZED, Parity, Precision, Schedule, Tolerance
 from codi_export.targets import TargetSpec
 from codi_export.trials import Inputs, calibration_of, outcomes, probe
 
@@ -33,6 +33,8 @@ LARGEST: dict[Precision, float] = {  # that may occur on the pictures at hand: o
     "bf16": math.inf,
 }
 FASTER = 0.95  # of the time in float32: what is gained must be worth the difference in the picture
+EQUAL = 1.03  # a race of equals errs by so much
+SMALLER = 0.8  # of the bytes, where time is equal
 FOLDER, GRAPH = "narrowing", "graph.onnx"
 
 Passes = Sequence[passes.Pass]
@@ -56,7 +58,7 @@ def narrow(recipe: Recipe, exported: Exported, folder: Path, say: Callable[[str]
         return Narrowed(exported)
     work = _Work(recipe, exported, folder / FOLDER, say)
     try:
-        return work.quantized() if recipe.precision == "int8" else work.halved()
+        return work.quantized() if recipe.precision in QUANTIZED else work.halved()
     finally:
         shutil.rmtree(work.folder, ignore_errors=True)
 
@@ -149,7 +151,8 @@ class _Work:
         return Narrowed(self.exported, tuple(sorted(islands)))
 
     def quantized(self) -> Narrowed:
-        """In int8, and in float16 around it on a GPU."""
+        """In int8, and in float16 around it on a GPU; or only stored in int8."""
+        name = self.recipe.precision
         target: TargetSpec = registry.get("targets", self.recipe.spec.target or "cpu")
         half, schedule = bool(target.sm), self._schedule
         trials = calibration_of(self.recipe)
@@ -160,14 +163,17 @@ class _Work:
         largest = ranges.largest_read(wide, outputs)
 
         def spent(islands: frozenset[str]) -> float:
-            path = self._written("narrow", passes.precision("int8", islands, largest, half))
+            path = self._written("narrow", passes.precision(name, islands, largest, half))
             figures = parity.compare(outcomes(probe(path, schedule, trials), schedule), reference)
             self.say(f"{len(islands)} parts left in float: {figures.image_psnr_db:.1f} dB from float32")
             return spends(figures, self.recipe.tolerance)
 
         islands = search(largest, spent)
-        chosen = passes.precision("int8", islands, largest, half)
-        speed = {} if half else self._raced(self._written("narrow", chosen), trials[0])
+        chosen = passes.precision(name, islands, largest, half)
+        narrow = self._written("narrow", chosen)
+        if name == "int8-weights":
+            self._require_smaller(narrow)
+        speed = {} if half else self._raced(narrow, trials[0])
         _run(self.exported, chosen)
         return Narrowed(self.exported, tuple(sorted(islands)), speed)
 
@@ -196,7 +202,7 @@ class _Work:
 
     def _raced(self, narrow: Path, inputs: Inputs) -> dict[str, float]:
         """CPU time over that of float32, in every runtime here that gives a picture inside the limits. Raises CodiError
-        (no-gain)."""
+        (no-gain) if that is too much in all of them."""
         found = {}
         for name in registry.names("backends"):
             backend: Backend = registry.get("backends", name)
@@ -206,13 +212,24 @@ class _Work:
         said = ", ".join(f"{name} {ratio:.2f} times its time ({db:.0f} dB)" for name, (ratio, db) in found.items())
         self.say(f"against float32 in the same runtime: {said}")
         speed = {name: ratio for name, (ratio, db) in found.items() if db >= self.recipe.tolerance.image_psnr_db}
-        if min(speed.values(), default=math.inf) > FASTER:
+        name = self.recipe.precision
+        most = EQUAL if name == "int8-weights" else FASTER
+        if min(speed.values(), default=math.inf) > most:
             raise CodiError(
                 ErrorCode.NO_GAIN,
-                f"int8 is not faster than fp32 on this CPU, or not good enough where it is: {said}",
+                f"{name} may take {most:g} of fp32's time; no runtime here is as fast with a good picture: {said}",
                 "--precision fp32; OpenVINO may gain where onnxruntime does not: pip install 'codi-export[openvino]'",
             )
         return speed
+
+    def _require_smaller(self, narrow: Path) -> None:
+        """Raises CodiError (no-gain)."""
+        wide = self.folder / "wide" / GRAPH
+        before, after = (sum(file.stat().st_size for file in path.parent.iterdir()) for path in (wide, narrow))
+        said = f"{after / 1e6:.1f} MB with its weights, {before / 1e6:.1f} MB with weights in float16"
+        self.say(f"the graph takes {said}")
+        if after > SMALLER * before:
+            raise CodiError(ErrorCode.NO_GAIN, f"int8-weights saves too little: {said}", "--precision fp32")
 
     def _require_faster_on(self, target: TargetSpec, wide: Any) -> None:
         """By the plan: no such machine is here. Raises CodiError (no-gain)."""

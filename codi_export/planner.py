@@ -79,7 +79,12 @@ class Plan:
 
 def workload(folder: Path, graph: Graph) -> Workload:
     """A graph of the bundle `folder`. Raises CodiError (bad-bundle) for bundles that do not say what nodes cost."""
-    return Workload(graph.name, graph.steps, graph.precision, graph.weight_bytes, costs.read(folder, graph))
+    return Workload(graph.name, graph.steps, arithmetic(graph.precision), graph.weight_bytes, costs.read(folder, graph))
+
+
+def arithmetic(precision: str) -> str:
+    """What a graph computes in: a CPU's runtime unpacks weights that are only stored in int8 when it loads them."""
+    return "fp32" if precision == "int8-weights" else precision
 
 
 def plan(work: Workload, target: TargetSpec, precision: str = "auto", mode: str = "") -> Plan:
@@ -113,6 +118,9 @@ def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
     """Raise CodiError (bad-option) for what `target` cannot do, before hours are spent on it: a precision that its
     hardware lacks or imitates, an ONNX opset that the parser of its TensorRT does not read."""
     natively = ", ".join(name for name in target.rates if name in BYTES)
+    if target.sm:
+        refuse_gpu(target.device, target.sm, precision)
+    precision = arithmetic(precision)
     if precision in target.emulated:
         raise CodiError(
             ErrorCode.BAD_OPTION, f"{target.device} only imitates {precision}: slower than fp32", f"it has {natively}"
@@ -130,7 +138,10 @@ def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
 
 
 def refuse_gpu(name: str, sm: int, precision: str) -> None:
-    """Raise CodiError (bad-option) for what a GPU of compute capability `sm` only imitates."""
+    """Raise CodiError (bad-option) for what a GPU of compute capability `sm` only imitates, and for what no TensorRT
+    builds: TensorRT-RTX 1.7 takes weights in int8 only where their inputs are int8 too."""
+    if precision == "int8-weights":
+        raise CodiError(ErrorCode.BAD_OPTION, f"{precision} is for CPUs, not for {name}", "--precision int8 or fp16")
     if precision == "bf16" and sm < BF16_SM:
         raise CodiError(
             ErrorCode.BAD_OPTION, f"{name} (SM {sm}) only imitates bf16: slower than fp32", "--precision fp16"
@@ -175,8 +186,8 @@ def in_mode(target: TargetSpec, mode: str) -> TargetSpec:
 
 def converted(work: Workload, precision: str) -> Workload:
     """The same work with numbers of `precision`; int8 and fp8 weights leave activations at two bytes."""
-    before = BYTES[work.precision]
-    weights, others = BYTES[precision] / before, max(BYTES[precision], 2) / before
+    weights = BYTES[precision] / BYTES[work.precision]
+    others = max(BYTES[precision], 2) / max(BYTES[work.precision], 2)
 
     def convert(node: NodeCost) -> NodeCost:
         read = (node.bytes_read - node.weight_bytes) * others + node.weight_bytes * weights

@@ -9,14 +9,16 @@ from typing import Literal
 
 from codi_export.errors import CodiError, ErrorCode
 
-Precision = Literal["fp32", "fp16", "bf16", "int8"]  # of a computation; but for int8 weights are stored as float16
-PrecisionChoice = Literal["auto", "fp32", "fp16", "bf16", "int8"]  # auto: fp32 on a CPU, fp16 on a GPU
+# Of a computation; weights are stored as float16, but for the last two. `int8-weights` computes in float32.
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-weights"]
+PrecisionChoice = Literal["auto", "fp32", "fp16", "bf16", "int8", "int8-weights"]  # auto: fp32 on a CPU, fp16 on a GPU
+QUANTIZED: tuple[Precision, ...] = ("int8", "int8-weights")
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Dim = int | str  # a fixed size, or the name of a free one
 
 # The ONNX opset of a graph by what it computes in: TensorRT 10.3 on JetPack 6 parses 18, which has no convolution in
 # bfloat16 and no quantisation of float16.
-GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22, "int8": 19}
+GRAPH_OPSETS: dict[Precision, int] = {"fp32": 18, "fp16": 18, "bf16": 22, "int8": 19, "int8-weights": 18}
 
 SCHEMA_VERSION = 1
 PORTABLE = "portable"  # the graph that every runtime opens
@@ -162,7 +164,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
     "fp16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
     "bf16": Tolerance(latent_rms=2e-2, image_psnr_db=40.0, max_level=None),
     # 35 dB: an error three times finer than what the best of our super-resolution pictures is from the original
-    "int8": Tolerance(latent_rms=5e-2, image_psnr_db=35.0, max_level=None, elsewhere_db=32.0),
+    **dict.fromkeys(QUANTIZED, Tolerance(latent_rms=5e-2, image_psnr_db=35.0, max_level=None, elsewhere_db=32.0)),
 }
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from codi_export import bundle, files, schedule
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import LORA, UNET, WEIGHTS, licence, read_facts
-from codi_export.spec import AdapterSpec, Graph, Manifest
+from codi_export.spec import QUANTIZED, AdapterSpec, Graph, Manifest
 
 DTYPES = {"F32": np.float32, "F16": np.float16}
 
@@ -34,10 +34,10 @@ def swap(folder: Path, adapter: Path, task: str = "") -> Manifest:
             f"{folder} was built with an adapter that has a U-Net of its own, or changes to it",
             "no other adapter was made for that U-Net: build a bundle with this one",
         )
-    if any(graph.precision == "int8" for graph in graphs):
+    if any(graph.precision in QUANTIZED for graph in graphs):
         raise CodiError(
             ErrorCode.BAD_OPTION,
-            f"{folder} computes task '{task}' in int8, whose ranges were measured with its adapter",
+            f"{folder} has task '{task}' in {graphs[0].precision}, which was measured with its adapter",
             "build it with the new one",
         )
     if any(len(build.adapters) > 1 for build in manifest.builds if build.task == task):

@@ -68,9 +68,18 @@ def test_other_numbers_of_steps_repeat_the_last_step() -> None:
 def test_fewer_bytes_a_number_make_everything_smaller() -> None:
     half = planner.converted(WORK, "fp16")
     assert half.weight_bytes == 50 * M and max(node.live_bytes for node in half.nodes) == 10 * M
-    eighth = planner.converted(WORK, "int8").nodes[1]
+    narrow = planner.converted(WORK, "int8")
+    eighth = narrow.nodes[1]
     assert (eighth.weight_bytes, eighth.bytes_read, eighth.live_bytes) == (M, M + M, 2.5 * M)
-    assert planner.converted(half, "fp32") == WORK
+    assert planner.converted(half, "fp32") == planner.converted(narrow, "fp32") == WORK
+    assert planner.converted(narrow, "int8") == narrow
+
+
+def test_weights_in_int8_alone_are_for_cpus_and_computed_in_fp32() -> None:
+    planner.refuse(CPU, "int8-weights")
+    assert planner.arithmetic("int8-weights") == "fp32"
+    with pytest.raises(CodiError, match="int8-weights is for CPUs, not for"):
+        planner.refuse(GPU, "int8-weights")
 
 
 def test_a_cpu_builds_no_engine() -> None:

@@ -102,13 +102,15 @@ COUNT = click.IntRange(min=1)
     type=click.Choice(typing.get_args(PrecisionChoice)),
     default="auto",
     show_default=True,
-    help="Of the computation; auto: the target's fastest, fp32 on a CPU. Weights are stored as float16 whatever it is.",
+    help="Of the computation; auto: the target's fastest, fp32 on a CPU. Weights are stored as float16, with int8 and "
+    "int8-weights as int8; the latter computes in fp32 and is for CPUs.",
 )
 @click.option(
     "--calibration",
     metavar="DIR",
     default="",
-    help="Pictures as the task takes them, for int8: ranges are measured on them. The built-in photo if left out.",
+    help="Pictures as the task takes them, that ranges and losses of narrower precisions are measured on. The built-in "
+    "photo if left out.",
 )
 @click.option(
     "--min-psnr",

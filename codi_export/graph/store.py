@@ -4,13 +4,14 @@
 them, so that a file of the same layout can stand in for another; `encoder.safetensors` the part of the VAE that only
 some tasks need. Graphs with int8 weights have `backbone.int8.safetensors` and `encoder.int8.safetensors` in place of
 these, so that others may share the bundle. What is derived from the tensors or from the build's options (the prompt's
-embedding, resize matrices) lies in `<graph>.safetensors`.
+embedding, resize matrices) lies in `<graph>.safetensors`, and so do weights that a task needs in another type than the
+one before it, which quantised other layers.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx_ir as ir
 
@@ -32,6 +33,7 @@ DTYPES = {
     ir.DataType.UINT8: "U8",
     ir.DataType.BOOL: "BOOL",
 }
+KINDS = {name: kind for kind, name in DTYPES.items()}
 
 Tensors = dict[str, ir.TensorProtocol]
 
@@ -42,7 +44,8 @@ def is_weight(name: str) -> bool:
 
 
 def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
-    """Have the models' weights in `folder`, each once; the models then read them from there.
+    """Have the models' weights in `folder`, each once; the models then read them from there. Quantised models keep what
+    a file of an earlier task lacks, for `save`: that task has these layers in another type.
 
     Raises CodiError (bad-option) if a file of an earlier graph holds other weights than these.
     """
@@ -51,9 +54,12 @@ def save_weights(models: Iterable[ir.Model], folder: Path, task: str) -> None:
     weights: dict[str, Tensors] = {}
     for value in values:
         weights.setdefault(_file(_name(value), task, kind), {})[_name(value)] = _tensor(value)
-    stored = {name: tensor for file, part in weights.items() for name, tensor in share(folder / file, part).items()}
+    stored: Tensors = {}
+    for file, part in weights.items():
+        there = files.header(folder / file)[1] if kind and (folder / file).exists() else part
+        stored |= share(folder / file, {name: tensor for name, tensor in part.items() if name in there})
     for value in values:
-        value.const_value = stored[_name(value)]
+        value.const_value = stored.get(_name(value), value.const_value)
 
 
 def _file(name: str, task: str, kind: str) -> str:
@@ -99,24 +105,28 @@ def write(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
     with path.open("xb") as file:
         for block in _blocks(tensors):
             file.write(block)
-    return _placed(path, tensors)
+    return dict(_placed(path))
 
 
 def share(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
-    """As `write`; a file that is there already must be the same to the byte. Raises CodiError (bad-option)."""
+    """As `write`; a file that is there already must hold each of them, the same to the byte. Raises CodiError
+    (bad-option)."""
     if not path.exists():
         return write(path, tensors)
-    digest = hashlib.sha256()
-    for block in _blocks(tensors):
-        digest.update(block)
-    if digest.hexdigest() != files.sha256(path):
+    placed = _placed(path)
+    with path.open("rb") as file:
+        other = [
+            name for name, tensor in tensors.items() if not (name in placed and _holds(file, placed[name], tensor))
+        ]
+    if other:
         raise CodiError(
             ErrorCode.BAD_OPTION,
-            f"the bundle's {path.name} holds other weights than this build brings",
+            f"the bundle's {path.name} holds other weights than this build brings, {len(other)} of {len(tensors)}: "
+            f"{other[0]}",
             "graphs of one bundle share one backbone, and those of a task one adapter: choose another -o. An adapter "
             "with a U-Net of its own, or with changes to it, has a bundle to itself",
         )
-    return _placed(path, tensors)
+    return {name: placed[name] for name in tensors}
 
 
 def _blocks(tensors: Mapping[str, ir.TensorProtocol]) -> Iterator[bytes]:
@@ -126,16 +136,25 @@ def _blocks(tensors: Mapping[str, ir.TensorProtocol]) -> Iterator[bytes]:
         yield tensor.tobytes()
 
 
-def _placed(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
-    ordered = _ordered(tensors)
-    offset, placed = len(_header(ordered)), dict[str, ir.TensorProtocol]()
-    for name, tensor in ordered:
-        shape = ir.Shape(tensor.shape.numpy())
+def _placed(path: Path) -> dict[str, ir.ExternalTensor]:
+    """What a safetensors file holds."""
+    header, entries = files.header(path)
+    placed = {}
+    for name, entry in entries.items():
+        begin, end = entry["data_offsets"]
+        kind, shape = KINDS[entry["dtype"]], ir.Shape(entry["shape"])
         placed[name] = ir.ExternalTensor(
-            path.name, offset, tensor.nbytes, tensor.dtype, shape=shape, name=name, base_dir=path.parent
+            path.name, len(header) + begin, end - begin, kind, shape=shape, name=name, base_dir=path.parent
         )
-        offset += tensor.nbytes
     return placed
+
+
+def _holds(file: BinaryIO, there: ir.ExternalTensor, tensor: ir.TensorProtocol) -> bool:
+    """Whether `there`, a part of `file`, is `tensor`, the same to the byte."""
+    assert there.offset is not None and there.length is not None
+    file.seek(there.offset)
+    alike = there.dtype == tensor.dtype and there.shape.numpy() == tensor.shape.numpy()
+    return alike and file.read(there.length) == tensor.tobytes()
 
 
 def _ordered(tensors: Mapping[str, ir.TensorProtocol]) -> list[tuple[str, ir.TensorProtocol]]:

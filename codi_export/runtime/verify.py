@@ -16,7 +16,7 @@ from codi_export.backends import Backend
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.runtime.opening import Where, open_graph
 from codi_export.runtime.session import Session
-from codi_export.spec import TOLERANCES, FileEntry, Graph, Manifest, Tolerance
+from codi_export.spec import QUANTIZED, TOLERANCES, FileEntry, Graph, Manifest, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def judge(folder: Path, graph: Graph, session: Session) -> str:
     output = session.run(**inputs)
     _require_alive(session, output, inputs)
     chosen: Backend = registry.get("backends", session.backend)
-    limit = TOLERANCES[chosen.precision] if chosen.precision and graph.precision != "int8" else graph.tolerance
+    other = chosen.precision if graph.precision not in QUANTIZED else None
+    limit = TOLERANCES[other] if other else graph.tolerance
     return _compare(output, expected, limit, on_cpu=session.provider == "cpu")
 
 

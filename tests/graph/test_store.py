@@ -106,6 +106,25 @@ def test_a_file_is_shared_by_those_who_would_write_the_same(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
+def test_quantised_graphs_keep_what_another_tasks_file_lacks(tmp_path: Path) -> None:
+    """Each task leaves other layers in float; what both have is stored once, the rest with the graph."""
+
+    def quantised(*names: str) -> ir.Model:
+        values = [ir.Value(name=f"unet.{name}", const_value=ir.tensor(np.ones(99, np.int8))) for name in names]
+        for value in values:
+            value.dtype = ir.DataType.INT8
+        return ir.Model(ir.Graph([], [], nodes=[], initializers=values, name="-".join(names)), ir_version=10)
+
+    first, second = quantised("a", "b"), quantised("b", "c")
+    for model in (first, second):
+        store.save_weights([model], tmp_path, "sr")
+    size, found = (tmp_path / "backbone.int8.safetensors").stat().st_size, second.graph.initializers
+    assert isinstance(found["unet.b"].const_value, ir.ExternalTensor)
+    assert not isinstance(found["unet.c"].const_value, ir.ExternalTensor)
+    store.save_weights([quantised("a")], tmp_path, "depth")
+    assert size == (tmp_path / "backbone.int8.safetensors").stat().st_size
+
+
 def test_each_tensor_is_aligned(tmp_path: Path) -> None:
     tensors = {
         "a": ir.tensor(np.ones(3, np.uint8)),

@@ -18,7 +18,7 @@ from codi_export.graph.passes.merge_casts import MergeCasts
 from codi_export.graph.passes.merge_unshuffling import MergeUnshuffling
 from codi_export.graph.passes.merge_upsampling import MergeUpsampling
 from codi_export.graph.passes.narrow_compute import NarrowCompute
-from codi_export.graph.passes.quantize_layers import QuantizeLayers
+from codi_export.graph.passes.quantize_layers import SIGNED, UNSIGNED, QuantizeLayers
 from codi_export.graph.passes.raise_opset import RaiseOpset
 from codi_export.graph.passes.share_constants import ShareConstants
 from codi_export.graph.passes.store_half import StoreHalf
@@ -56,7 +56,7 @@ def precision(
     half: bool = False,
 ) -> tuple[Pass, ...]:
     """What is done to a piece before it is unrolled, so that it computes in a precision; `islands`, modules and values,
-    stay wider. For int8: `largest` that each layer reads, and whether all else is float16."""
+    stay wider. For int8 and int8-weights: `largest` that each layer reads; for int8: whether all else is float16."""
     match name:
         case "fp32":
             return (StoreHalf(),)
@@ -67,7 +67,10 @@ def precision(
             return StoreHalf(), narrow, MergeCasts(), RaiseOpset(GRAPH_OPSETS[name])
         case "int8":
             around = precision("fp16" if half else "fp32")
-            return *around, QuantizeLayers(largest or {}, islands, unsigned=not half), RaiseOpset(GRAPH_OPSETS[name])
+            quantize = QuantizeLayers(largest or {}, islands, SIGNED if half else UNSIGNED)
+            return *around, quantize, RaiseOpset(GRAPH_OPSETS[name])
+        case "int8-weights":
+            return *precision("fp32"), QuantizeLayers(largest or {}, islands, None)
 
 
 def run(model: ir.Model, passes: Sequence[Pass] = DEFAULT_PASSES) -> list[str]:

@@ -57,11 +57,11 @@ def _is_end(value: ir.Value, known: dict[ir.Value, None]) -> bool:
 
 
 def _works(value: ir.Value) -> bool:
-    """Whether weights were computed with, not only turned or cast, to something smaller than they are."""
+    """Whether weights were computed with, not only turned, cast or scaled, to something smaller than one of them."""
     nodes = list(_behind(value))
     sources = {source for node in nodes for source in node.inputs if source is not None}
-    weights = sum(_size(source) for source in sources if is_weight(str(source.name)))
-    return weights > _size(value) and any(node.op_type not in LAYOUT for node in nodes)
+    largest = max((_size(source) for source in sources if is_weight(str(source.name))), default=0)
+    return largest > _size(value) and any(node.op_type not in LAYOUT for node in nodes)
 
 
 def _size(value: ir.Value) -> int:

@@ -44,6 +44,12 @@ def quantized(half: bool = False, islands: frozenset[str] = frozenset()) -> ir.M
     return one
 
 
+def stored_narrow() -> ir.Model:
+    one = model()
+    passes.run(one, passes.precision("int8-weights", frozenset(), LARGEST))
+    return one
+
+
 def run(one: ir.Model) -> np.ndarray:
     session = ort.InferenceSession(ir.to_proto(one).SerializeToString(), providers=["CPUExecutionProvider"])
     x = np.random.default_rng(1).uniform(-4, 4, (1, 2, 4, 4)).astype(np.float32)
@@ -84,6 +90,19 @@ def test_layers_that_are_left_alone() -> None:
     assert ops(quantized(islands=frozenset({"unet.v"})), "QuantizeLinear") == 1
     one = model()
     assert not QuantizeLayers({})(one).modified, "none has a range"
+
+
+def test_weights_alone_are_numbers_times_a_scale() -> None:
+    """The weights' own rounding is left, and a runtime folds what is made of them: no operator of quantisation."""
+    one, wanted, both = stored_narrow(), run(model()), run(quantized())
+    error = np.linalg.norm(run(one) - wanted)
+    assert 1e-4 < error / np.linalg.norm(wanted) < 2e-2 and error < np.linalg.norm(both - wanted)
+    assert ops(one, "QuantizeLinear") == ops(one, "DequantizeLinear") == 0
+    constants = one.graph.initializers
+    assert constants["unet.w.weight_int8"].dtype == ir.DataType.INT8 and "unet.w.weight" not in constants
+    assert ops(one, "Mul") == 3, "one weight is read both ways"
+    onnx.checker.check_model(ir.to_proto(one), full_check=True)
+    assert passes.run(one, passes.precision("int8-weights", frozenset(), LARGEST)) == []
 
 
 def test_levels_are_unsigned_on_cpus() -> None:

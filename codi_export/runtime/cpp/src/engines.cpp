@@ -16,7 +16,7 @@ const char* const FINALIZE = "on this device: codi-export finalize";
 // The graph and every file that it may read weights from, with their SHA-256.
 std::map<std::string, std::string> sources(const Manifest& manifest, const Graph& graph) {
     std::map<std::string, std::string> found;
-    const std::string kind = graph.precision == "int8" ? ".int8" : "";
+    const std::string kind = graph.precision.compare(0, 4, "int8") == 0 ? ".int8" : "";  // int8-weights too
     for (const FileEntry& entry : manifest.files)
         for (const std::string& name : {"backbone" + kind, "encoder" + kind, graph.task, graph.name})
             if (entry.path == graph.path || entry.path == "graphs/" + name + ".safetensors") found[entry.path] = entry.sha256;
