@@ -139,8 +139,7 @@ def _components(work: Work, backend: str = "onnxruntime") -> Call:
     for model in exported.models:
         store.save(model, folder / f"{model.graph.name}.onnx")
     run = {name: open_(folder / f"{name}.onnx", "cpu", work.threads) for name in ("condition", "step", "decode")}
-    assert exported.prompt is not None
-    prompt, steps, sampler = exported.prompt.numpy(), recipe.schedules[0].steps, recipe.sampler
+    prompt, steps, sampler = exported.prompt["prompt"].numpy(), recipe.schedules[0].steps, recipe.sampler
     image, noise = work.inputs["image"], work.inputs["noise"]
     takes = {model.graph.name: {str(value.name) for value in model.graph.inputs} for model in exported.models}
 

@@ -124,7 +124,7 @@ def components(recipe: Recipe, graph: Graph, inputs: Arrays, device: Device, scr
     for model in exported.models:
         store.save(model, folder / f"{model.graph.name}.onnx")
     condition, step, decode = (Part(folder / f"{name}.onnx", device) for name in ("condition", "step", "decode"))
-    prompt = torch.from_numpy(exported.prompt.numpy()) if exported.prompt else None
+    prompt = torch.from_numpy(exported.prompt["prompt"].numpy()) if exported.prompt else None
     steps = recipe.schedules[0].steps
 
     def call() -> NDArray[np.uint8]:

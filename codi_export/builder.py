@@ -20,7 +20,7 @@ from codi_export.graph.unroll import unroll
 from codi_export.model import backbone as backbones
 from codi_export.model import reference, storage
 from codi_export.model.parts import Weights
-from codi_export.model.text import load_text
+from codi_export.model.text import load_texts
 from codi_export.narrowing import narrow
 from codi_export.parity import Outcome
 from codi_export.planner import Workload
@@ -190,7 +190,7 @@ def _build_task(
         models.append(unroll(narrowed.exported, schedule, recipe.sampler, name))
     store.save_weights(models, folder / "graphs", task)
     if recipe.text_input and not (folder / text.GRAPH).is_file():
-        text.export_text(load_text(recipe.backbone.folder, recipe.spec.loras), folder)
+        text.export_text(load_texts(recipe.backbone.folder, recipe.spec.loras), folder)
 
     for schedule, model, original in zip(recipe.schedules, models, originals, strict=True):
         name = str(model.graph.name)
@@ -235,7 +235,7 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
         licences["vae"] = licence(backbones.vae_folder(model, vae))
     for recipe in recipes:
         licences[recipe.task.name] = " + ".join(dict.fromkeys(licence(one.folder) for one in recipe.adapters))
-    reads_text = (folder / text.GRAPH).is_file()
+    reading = [name if (folder / name).is_file() else "" for name in (text.GRAPH, *text.TOKENIZERS)]
     return Manifest(
         builds=(*(before.builds if before else ()), *(recipe.spec for recipe in recipes)),
         adapters=(before.adapters if before else {}) | adapters,
@@ -243,8 +243,9 @@ def _manifest(folder: Path, before: Manifest | None, recipes: Sequence[Recipe], 
         files=_files(folder),
         licences=(before.licences if before else {}) | licences,
         tools=_tools(),
-        text_encoder=text.GRAPH if reads_text else "",
-        tokenizer=text.TOKENIZER if reads_text else "",
+        text_encoder=reading[0],
+        tokenizer=reading[1],
+        tokenizer_2=reading[2],
         own_unet=(before is not None and before.own_unet) or any(recipe.adapters[0].own_unet for recipe in recipes),
     )
 
@@ -282,7 +283,7 @@ def _record(recipe: Recipe, schedule: Schedule, name: str, figures: Parity) -> G
 
 def _files(folder: Path) -> tuple[FileEntry, ...]:
     paths = [path for part in ("golden", "graphs") for path in sorted((folder / part).iterdir())]
-    paths += folder.glob(text.TOKENIZER)
+    paths += [path for name in text.TOKENIZERS if (path := folder / name).is_file()]
     return tuple(bundle.file_entry(folder, path.relative_to(folder).as_posix()) for path in paths)
 
 

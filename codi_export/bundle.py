@@ -104,7 +104,8 @@ def _check_schema(path: Path, value: Any) -> None:
 def _check_paths(folder: Path, manifest: Manifest) -> None:
     listed = {entry.path for entry in manifest.files}
     used = {path for one in manifest.graphs for path in (one.path, one.golden, one.cost, *one.lowerings.values())}
-    used = {path for path in (*used, manifest.text_encoder, manifest.tokenizer) if path}
+    used |= {manifest.text_encoder, manifest.tokenizer, manifest.tokenizer_2}
+    used -= {""}
     for path in sorted(listed | used):
         files.inside(folder, path)
     for path in sorted(used - listed):

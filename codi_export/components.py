@@ -75,7 +75,7 @@ def write(
         raise CodiError(ErrorCode.BAD_OPTION, f"--fuse none is for one task; got {named}", "build them one by one")
     prepare_output(output, overwrite)
     recipe = prepare(specs[0])
-    if recipe.micro:
+    if recipe.prompt.pooled is not None:
         raise CodiError(
             ErrorCode.BAD_OPTION,
             f"{specs[0].model} reads prompts through two encoders; --fuse none is for models with one",

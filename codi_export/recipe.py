@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 from codi_export import registry, zoo
 from codi_export import schedule as schedules
@@ -37,8 +37,7 @@ def precision_of(spec: BuildSpec) -> Precision:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What a build is made of. `size`: height and width of the output, in pixels; schedules as in `spec.steps`;
-    `prompt`, `negative`: the fixed prompt's and the negative one's
-    embeddings [1, T, D], `micro` what else an SDXL reads of them; `facts`: the first adapter's."""
+    `prompt`, `negative`: the fixed prompt and the negative one, embedded; `facts`: the first adapter's."""
 
     spec: BuildSpec
     task: TaskSpec
@@ -49,9 +48,8 @@ class Recipe:
     facts: AdapterSpec
     schedules: tuple[Schedule, ...]
     size: tuple[int, int]
-    prompt: "Tensor"
-    negative: "Tensor"
-    micro: Micro | None
+    prompt: Embedded
+    negative: Embedded
 
     @property
     def text_input(self) -> bool:
@@ -61,12 +59,13 @@ class Recipe:
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What the engine is given."""
-        image, prompt = self.image_shape, (self.spec.batch_size, *self.prompt.shape[1:])
+        image = self.image_shape
         mask = (TensorSpec("mask", "uint8", (*image[:3], 1)),) if self.task.mask else ()
-        prompt_embeds = (TensorSpec("prompt_embeds", "float32", prompt),) if self.text_input else ()
+        embeds = self.prompt.batch(self.spec.batch_size) if self.text_input else {}
+        text = (TensorSpec(name, "float32", tuple(tensor.shape)) for name, tensor in embeds.items())
         scale = (TensorSpec("adapter_scale", "float32", ()),) if self.spec.adapter_scale_input else ()
         noise = TensorSpec("noise", "float32", self.noise_shape)
-        return TensorSpec("image", "uint8", image), *mask, noise, *prompt_embeds, *scale
+        return TensorSpec("image", "uint8", image), *mask, noise, *text, *scale
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
@@ -115,9 +114,11 @@ class Recipe:
     def pieces(self) -> fuse.Pieces:
         """The modules to trace, with the prompt's embedding."""
         first, *others = (adapter.net for adapter in self.adapters)
-        denoiser = Denoiser(self.backbone.unet, first, self.backbone.prediction_type, others, self.scales, self.micro)
-        step = Step(denoiser, self.negative, self.spec.guidance, self.spec.adapter_scale_input)
-        return fuse.pieces(self.backbone, step, self.facts, self.task, self.image_shape[1:3], self.prompt)
+        (prompt, pooled), (negative, negative_pooled) = self.prompt, self.negative
+        micro = None if pooled is None else Micro(*self.size)
+        denoiser = Denoiser(self.backbone.unet, first, self.backbone.prediction_type, others, self.scales, micro)
+        step = Step(denoiser, negative, self.spec.guidance, self.spec.adapter_scale_input, negative_pooled)
+        return fuse.pieces(self.backbone, step, self.facts, self.task, self.image_shape[1:3], prompt, pooled)
 
     def warnings(self, steps: int) -> tuple[str, ...]:
         """What the adapter was not trained for."""
@@ -148,8 +149,7 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None, weights: Weights 
         adapters.require_fit(adapter, backbone, adapter.facts or facts)
     _require_summable(loaded, facts)
     size = _size(spec, task, backbone, facts.image_size or backbone.image_size)
-    embedded = _embed(spec, task, backbone)
-    prompt, negative = embedded.words.unsqueeze(1)
+    prompt, negative = _embed(spec, task, backbone)
     return Recipe(
         spec=spec,
         task=task,
@@ -162,30 +162,17 @@ def prepare(spec: BuildSpec, backbone: Backbone | None = None, weights: Weights 
         size=size,
         prompt=prompt,
         negative=negative,
-        micro=_micro(embedded.pooled, spec.guidance, size),
     )
 
 
-def _embed(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> Embedded:
+def _embed(spec: BuildSpec, task: TaskSpec, backbone: Backbone) -> tuple[Embedded, Embedded]:
     """The prompt and the negative one, as the U-Net reads them."""
     texts = [task.prompt if spec.prompt is None else spec.prompt, spec.negative_prompt]
-    words, pooled = text.embed(backbone.folder, texts, spec.loras)
-    micro.require_fit(backbone.unet, pooled)
-    if pooled is not None and (task.text or spec.text_input):
-        raise CodiError(
-            ErrorCode.BAD_OPTION,
-            f"{spec.model} reads prompts through two encoders, so a prompt has to be built in",
-            f"task '{task.name}' needs a backbone with one" if task.text else "leave out --text-input",
-        )
-    if pooled is not None and not spec.negative_prompt and text.zero_if_empty(backbone.folder):
-        words[1], pooled[1] = 0, 0
-    return Embedded(words, pooled)
-
-
-def _micro(pooled: "Tensor | None", guidance: float, size: tuple[int, int]) -> Micro | None:
-    if pooled is None:
-        return None
-    return Micro(pooled[:1] if guidance == 1 else pooled.flip(0), *size)
+    said = text.embed(backbone.folder, texts, spec.loras)
+    micro.require_fit(backbone.unet, said.pooled)
+    if not spec.negative_prompt and text.zero_if_empty(backbone.folder):
+        return said.one(0), said.zeros()
+    return said.one(0), said.one(1)
 
 
 def _ordinary(spec: BuildSpec, train_timesteps: int) -> AdapterSpec:

@@ -233,8 +233,11 @@ class Manifest:
     files: tuple[FileEntry, ...]
     licences: dict[str, str] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
-    text_encoder: str = ""  # input_ids int64 [1, T] -> prompt_embeds [1, T, D], of a bundle that reads prompts
+    # Of a bundle that reads prompts: input_ids int64 [1, T] -> prompt_embeds [1, T, D]; of an SDXL's, input_ids and
+    # input_ids_2, by two tokenizers, -> prompt_embeds and pooled_prompt_embeds [1, P].
+    text_encoder: str = ""
     tokenizer: str = ""
+    tokenizer_2: str = ""
     own_unet: bool = False  # the adapter brought a U-Net or changes to it: no other adapter was made for that one
     schema: int = SCHEMA_VERSION
 

@@ -15,7 +15,7 @@ from codi_export.errors import CodiError, ErrorCode
 from codi_export.spec import Manifest
 
 # All that a bundle's own folder may hold.
-CONTENTS = {MANIFEST, MARKER, "graphs", "golden", "engines", "tokenizer.json"}
+CONTENTS = {MANIFEST, MARKER, "graphs", "golden", "engines", "tokenizer.json", "tokenizer_2.json"}
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 

@@ -91,7 +91,7 @@ def _trial(recipe: Recipe, path: Path, seed: int) -> Inputs:
         "image": np.repeat(np.asarray(photo)[None], batch, axis=0),
         "mask": mask,
         "noise": normal(seed, recipe.noise_shape),
-        "prompt_embeds": recipe.prompt.expand(batch, -1, -1).numpy(),
+        **{name: tensor.numpy() for name, tensor in recipe.prompt.batch(batch).items()},
         "adapter_scale": np.array(1 - (seed % 2) / 2, np.float32),
     }
     return {spec.name: trial[spec.name] for spec in recipe.inputs}

@@ -17,8 +17,9 @@ from codi_export import bundle
 from codi_export.runtime.noise import normal
 from codi_export.spec import AdapterSpec, BuildSpec, Graph, Manifest, Parity, Schedule, Step, TensorSpec
 
-EXTRAS = {"mask", "prompt_embeds", "adapter_scale"}  # inputs that a graph may have besides
+EXTRAS = {"mask", "prompt_embeds", "pooled_prompt_embeds", "adapter_scale"}  # inputs that a graph may have besides
 PROMPT = (2, 3)  # T, D
+POOLED = 5  # P
 WEIGHT = 8.0  # levels of noise
 FACTOR = 4  # output pixels per latent pixel
 CHANNELS = 4
@@ -26,7 +27,8 @@ CHANNELS = 4
 
 def reference(image: NDArray[np.uint8], noise: NDArray[np.float32], scale: int = 4) -> NDArray[np.uint8]:
     """What the graph computes: [B, H, W, 3] and [B, C, h, w] to [B, H', W', 3]. With extras, the noise is multiplied by
-    adapter_scale, the sum of prompt_embeds is added to each pixel, and so is half the mask."""
+    adapter_scale, the sums of prompt_embeds and pooled_prompt_embeds are added to each pixel, and so is half the
+    mask."""
     pixels = image.repeat(scale, axis=1).repeat(scale, axis=2).astype(np.float32)
     grain = np.float32(WEIGHT) * noise[:, 0].repeat(FACTOR, axis=1).repeat(FACTOR, axis=2)[..., None]
     return np.rint(np.clip(pixels + grain, 0, 255)).astype(np.uint8)
@@ -76,6 +78,7 @@ def _graph(task: str, n: int, batch: int, size: int, scale: int, extras: Collect
     more = {
         "mask": TensorSpec("mask", "uint8", (batch, size, size, 1)),
         "prompt_embeds": TensorSpec("prompt_embeds", "float32", (batch, *PROMPT)),
+        "pooled_prompt_embeds": TensorSpec("pooled_prompt_embeds", "float32", (batch, POOLED)),
         "adapter_scale": TensorSpec("adapter_scale", "float32", ()),
     }
     return Graph(
@@ -156,10 +159,11 @@ def _extra_nodes(extras: set[str]) -> list[onnx.NodeProto]:
         nodes += [helper.make_node("Mul", ["mask_pixels", "half"], ["shade"])]
         nodes += [helper.make_node("Add", [tinted, "shade"], ["masked"])]
         tinted = "masked"
-    if "prompt_embeds" in extras:
-        nodes += [helper.make_node("ReduceSum", ["prompt_embeds"], ["tint"], keepdims=0)]
-        nodes += [helper.make_node("Add", [tinted, "tint"], ["prompted"])]
-        tinted = "prompted"
+    for name in ("prompt_embeds", "pooled_prompt_embeds"):
+        if name in extras:
+            nodes += [helper.make_node("ReduceSum", [name], [f"{name}_sum"], keepdims=0)]
+            nodes += [helper.make_node("Add", [tinted, f"{name}_sum"], [f"{name}_tinted"])]
+            tinted = f"{name}_tinted"
     nodes += [helper.make_node("Identity", [tinted], ["tinted"])]
     factors = ["weight", "adapter_scale" if "adapter_scale" in extras else "one"]
     return [*nodes, helper.make_node("Mul", factors, ["strength"])]

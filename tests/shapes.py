@@ -16,7 +16,8 @@ from diffusers import (
     EulerDiscreteScheduler,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from tokenizers.processors import TemplateProcessing
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from tests import tiny
 
@@ -71,13 +72,21 @@ def sdxl_shaped(folder: Path) -> Path:
         vae=_kl(0.13025),
         scheduler=scheduler,
         text_encoder=CLIPTextModel(_text_config(tiny.TEXT_WIDTH)),
-        tokenizer=tiny.tokenizer(),
+        tokenizer=_ending(tiny.tokenizer()),
         text_encoder_2=second,
-        tokenizer_2=tiny.tokenizer(),
+        tokenizer_2=_ending(tiny.tokenizer("the")),
     )
     index = {"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": True}
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
+
+
+def _ending(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """With the end of text, [PAD] here, behind each prompt: SDXL's first tokenizer pads with it, the second with a
+    character that prompts may hold."""
+    template = TemplateProcessing(single="$A [PAD]", special_tokens=[("[PAD]", 0)])
+    tokenizer.backend_tokenizer.post_processor = template
+    return tokenizer
 
 
 def taesd_shaped(folder: Path) -> Path:
@@ -98,7 +107,7 @@ def controlnet(folder: Path, model: Path) -> Path:
     torch.manual_seed(1)
     unet = UNet2DConditionModel.from_pretrained(model / "unet")
     net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(4, 4, 8, 8))
-    tiny.awake(net).save_pretrained(folder)
+    tiny.awake(net).half().float().save_pretrained(folder)
     return folder
 
 
@@ -135,5 +144,7 @@ def _text_config(width: int, **more: Any) -> CLIPTextConfig:
 
 def _save(folder: Path, **parts: Any) -> Path:
     for name, part in parts.items():
+        if isinstance(part, torch.nn.Module):
+            part.half().float()  # what a bundle stores is what the folder has
         part.save_pretrained(folder / name)
     return folder

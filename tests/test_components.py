@@ -97,7 +97,7 @@ def by_components(one: Made) -> list[NDArray[Any]]:
         return dict(zip((value.name for value in session.get_outputs()), outputs, strict=True))
 
     recipe, guidance = prepare(one.spec), one.spec.guidance
-    words, without, noise = recipe.prompt.numpy(), recipe.negative.numpy(), one.golden["noise"]
+    words, without, noise = recipe.prompt.words.numpy(), recipe.negative.words.numpy(), one.golden["noise"]
     both = guidance != 1
     condition = run("condition", image=one.golden["image"], prompt_embeds=words)
     prompts = np.concatenate([without, words]) if both else words

@@ -74,8 +74,8 @@ def test_a_prompt_says_what_to_do(editor: Session, edit: Path, model: Path) -> N
 
 def test_prompts_that_cannot_be_read_are_refused(editor: Session, inpaint: Path) -> None:
     for fault, options in (
-        ("got 0", {}),
-        ("got 2", {"prompt": "a", "prompt_embeds": np.zeros((1, 6, 16), np.float32)}),
+        ("got none", {}),
+        ("got prompt and prompt_embeds", {"prompt": "a", "prompt_embeds": np.zeros((1, 6, 16), np.float32)}),
         ("longer than the 6 tokens", {"prompt": "a photo of the sea " * 2}),
         ("takes no mask", {"prompt": "a", "mask": MASK}),
     ):

@@ -210,13 +210,11 @@ def _text_encoder() -> CLIPTextModel:
     )
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Eight words, as `tokenizers` reads them."""
+def tokenizer(pad: str = "[PAD]") -> PreTrainedTokenizerFast:
+    """Eight words, as `tokenizers` reads them; `pad`, one of them, fills up what is short."""
     words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=TOKENS
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token=pad, model_max_length=TOKENS)
 
 
 def awake(net: Net) -> Net:

@@ -6,6 +6,7 @@ Weights keep the names and the layout that they have in the backbone's and the a
 import ast
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,17 +31,18 @@ SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules that it lies in,
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The three pieces as graphs with named inputs and outputs, and the prompt's embedding [B, T, D]; None if each call
-    brings its own.
+    """The three pieces as graphs with named inputs and outputs, and the fixed prompt by the name that pieces have for
+    it: `prompt` [B, T, D], of an SDXL `pooled` [B, P] too; empty if each call brings its own.
 
     `condition`: image, prompt (and mask) -> condition1, ..., seen ·
-    `step`: z, t, alpha, sigma, prompt, condition1, ... (adapter_scale) -> x · `decode`: x, seen -> output, picture.
+    `step`: z, t, alpha, sigma, prompt, condition1, ... (pooled, adapter_scale) -> x ·
+    `decode`: x, seen -> output, picture.
     """
 
     condition: ir.Model
     step: ir.Model
     decode: ir.Model
-    prompt: ir.TensorProtocol | None
+    prompt: Mapping[str, ir.TensorProtocol]
 
     @property
     def models(self) -> tuple[ir.Model, ...]:
@@ -51,10 +53,11 @@ class Exported:
 @torch.no_grad()
 def export(pieces: Pieces, inputs: dict[str, NDArray[Any]], cache: Cache) -> Exported:
     """Trace the pieces at the sizes of an engine's inputs: `image` [B, H, W, 3], `noise` [B, C, h, w], and where it
-    takes them `mask` [B, H, W, 1], `prompt_embeds` [B, T, D] and `adapter_scale` []. What
+    takes them `mask` [B, H, W, 1], `prompt_embeds` [B, T, D] and what follows it, and `adapter_scale` []. What
     `cache` holds is not traced again."""
     z = torch.from_numpy(inputs["noise"])
     prompt = pieces.prompt.expand(len(z), -1, -1).contiguous()
+    pooled = {} if pieces.pooled is None else {"pooled": pieces.pooled.expand(len(z), -1).contiguous()}
     given = {"image": torch.from_numpy(inputs["image"]), "prompt": prompt}
     if "mask" in inputs:
         given["mask"] = torch.from_numpy(inputs["mask"])
@@ -64,12 +67,13 @@ def export(pieces: Pieces, inputs: dict[str, NDArray[Any]], cache: Cache) -> Exp
     # Three tensors, never one twice: torch.export takes the same object for the same input.
     scalars = {"t": torch.tensor(1), "alpha": torch.tensor(0.6), "sigma": torch.tensor(0.8)}
     scale = {"adapter_scale": torch.tensor(0.7)} if "adapter_scale" in inputs else {}
-    step = {"z": z, **scalars, "prompt": prompt, **condition, **scale}
+    step = {"z": z, **scalars, "prompt": prompt, **condition, **pooled, **scale}
+    fixed = {"prompt": prompt, **pooled}
     return Exported(
         condition=trace("condition", pieces.condition, given, (*condition, "seen"), cache),
         step=trace("step", pieces.step, step, ("x",), cache),
         decode=trace("decode", pieces.decode, {"x": z, "seen": seen}, ("output", "picture"), cache),
-        prompt=None if "prompt_embeds" in inputs else ir.tensor(prompt.numpy()),
+        prompt={} if "prompt_embeds" in inputs else {name: ir.tensor(text.numpy()) for name, text in fixed.items()},
     )
 
 

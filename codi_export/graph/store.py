@@ -124,7 +124,8 @@ def share(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
             f"the bundle's {path.name} holds other weights than this build brings, {len(other)} of {len(tensors)}: "
             f"{other[0]}",
             "graphs of one bundle share one backbone, and those of a task one adapter: choose another -o. An adapter "
-            "with a U-Net of its own, or with changes to it, has a bundle to itself",
+            "with a U-Net of its own, or with changes to it, has a bundle to itself. SDXL that reads prompts with each "
+            "call stores more than one whose prompt is built in: --text-input for all tasks, or for none",
         )
     return {name: placed[name] for name in tensors}
 

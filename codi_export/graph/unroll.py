@@ -15,25 +15,29 @@ from codi_export.spec import Schedule, Step
 
 Values = dict[str, ir.Value]
 
+TEXT = {"prompt": "prompt_embeds", "pooled": "pooled_prompt_embeds"}  # pieces' names -> the graph's
+
 
 def unroll(pieces: Exported, schedule: Schedule, sampler: Sampler, name: str) -> ir.Model:
     """One graph: image uint8 [B, H, W, 3], noise float32 [B, C, h, w] -> output uint8 [B, H', W', 3].
 
-    Inputs of some: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D] and adapter_scale [] last.
+    Inputs of some: mask uint8 [B, H, W, 1] after the image, prompt_embeds float32 [B, T, D], pooled_prompt_embeds
+    [B, P] and adapter_scale [] last.
     """
     pictures = {name: _input(name, _find(pieces.condition, name)) for name in _pictures(pieces.condition)}
     noise = _input("noise", _find(pieces.step, "z"))
-    prompts = [] if pieces.prompt else [_input("prompt_embeds", _find(pieces.step, "prompt"))]
-    scales = [_input("adapter_scale", value) for value in pieces.step.graph.inputs if value.name == "adapter_scale"]
-    inputs = [*pictures.values(), noise, *prompts, *scales]
+    taken = {str(value.name): value for value in pieces.step.graph.inputs}
+    read = {name: _input(TEXT[name], taken[name]) for name in TEXT if name in taken and name not in pieces.prompt}
+    scales = {name: _input(name, taken[name]) for name in ("adapter_scale",) if name in taken}
+    inputs = [*pictures.values(), noise, *read.values(), *scales.values()]
     graph = ir.Graph(inputs, [], nodes=[], name=name, opset_imports=pieces.step.opset_imports)
-    prompt = prompts[0] if prompts else _constant(graph, "prompt", pieces.prompt)
-    given = _append(graph, "condition", pieces.condition, {**pictures, "prompt": prompt})
-    same = {name: value for name, value in given.items() if name != "seen"} | {str(v.name): v for v in scales}
+    text = read | {name: _constant(graph, name, tensor) for name, tensor in pieces.prompt.items()}
+    given = _append(graph, "condition", pieces.condition, {**pictures, **text})
+    same = {name: value for name, value in given.items() if name != "seen"} | text | scales
     z = x = noise
     for index, step in enumerate(schedule.steps):
         stage = f"step{index + 1}"
-        values = {"z": z, "prompt": prompt, **same, **_constants(graph, stage, step)}
+        values = {"z": z, **same, **_constants(graph, stage, step)}
         x = _append(graph, stage, pieces.step, values)["x"]
         if index + 1 < len(schedule):
             z = _mix(graph, stage, sampler.update(step, schedule.steps[index + 1]), x, z, noise)

@@ -18,7 +18,7 @@ from codi_export.model.backbone import Backbone
 from codi_export.model.fuse import Decode, Pieces
 from codi_export.model.step import Step
 from codi_export.model.storage import computing_in_float32
-from codi_export.model.text import Text, Words
+from codi_export.model.text import Encoders, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def split(backbone: Backbone, pieces: Pieces, text: Text, inputs: dict[str, NDAr
     scale = {"adapter_scale": torch.tensor(0.7)} if step.takes_scale else {}
     unet, vae = _config(backbone.unet) | {"sample_size": _side(noise)}, _vae_config(decode.vae)
     ids, words = {"input_ids": text.tokens(["a photo"])}, text.encoder.config.to_dict()
-    yield Component("text_encoder", Words(text.encoder), ids, ("last_hidden_state",), words)
+    yield Component("text_encoder", Encoders([text]), ids, ("last_hidden_state",), words)
     yield Component("condition", pieces.condition, given, (*condition, "seen"))
     yield Component("unet", Predict(step, backbone), {**called, **condition, **scale}, ("out_sample",), unet)
     yield Component("vae_decoder", DecodeLatent(decode.vae), {"latent_sample": noise}, ("sample",), vae)

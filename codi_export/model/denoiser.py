@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from codi_export.errors import CodiError, ErrorCode
 from codi_export.model import prediction, steering, t2i
-from codi_export.model.micro import Micro, wanted
+from codi_export.model.micro import Added, Micro, wanted
 from codi_export.model.steering import Condition, Net, Steering
 from codi_export.spec import PredictionType
 
@@ -17,7 +17,8 @@ class Denoiser(nn.Module):
     """One U-Net evaluation steered by an adapter, or by the sum of several, each times its scale.
 
     `condition` is what the adapters make of the condition image alone (see `embed_condition`): the same for all steps,
-    so it is computed once. Without an adapter the bare backbone answers.
+    so it is computed once. With `micro` its last is the prompt as a whole, pooled [B, P]. Without an adapter the bare
+    backbone answers.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Denoiser(nn.Module):
 
     def predict(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Tensor:
         """The U-Net's prediction [B, C, h, w] for z [B, C, h, w], t [] or [B], prompt [B, T, D]."""
-        return self._predict(z, t, prompt, self._steering(z, t, prompt, condition))
+        embedded, added = self._parted(condition)
+        return self._predict(z, t, prompt, self._steering(z, t, prompt, embedded, added), added)
 
     def forward(self, z: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, prompt: Tensor, *condition: Tensor) -> Tensor:
         """The estimate of the clean latent, x [B, C, h, w]."""
@@ -69,23 +71,28 @@ class Denoiser(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The estimates of the clean latent and of the noise in z; a trunk's share r moves them along the line that
         explains z, to x + sigma r and eps - alpha r. `scale` multiplies all that the adapters add."""
-        steered = self._steering(z, t, prompt, condition) * scale
-        known = (self.prediction_type, self._predict(z, t, prompt, steered), z, alpha, sigma)
+        embedded, added = self._parted(condition)
+        steered = self._steering(z, t, prompt, embedded, added) * scale
+        known = (self.prediction_type, self._predict(z, t, prompt, steered, added), z, alpha, sigma)
         x, eps = prediction.to_x(*known), prediction.to_eps(*known)
         for r in steered.direct:
             x, eps = x + sigma * r, eps - alpha * r
         return x, eps
 
-    def _predict(self, z: Tensor, t: Tensor, prompt: Tensor, steered: Steering) -> Tensor:
-        added = self.micro(len(z)) if self.micro else None
+    def _parted(self, condition: Condition | None) -> tuple[Condition, Added | None]:
+        """What the adapters made, and what an SDXL reads besides."""
+        parts = condition or ()
+        return (parts[:-1], self.micro(parts[-1])) if self.micro else (parts, None)
+
+    def _predict(self, z: Tensor, t: Tensor, prompt: Tensor, steered: Steering, added: Added | None) -> Tensor:
         output: Tensor = self.unet(z, t, prompt, added_cond_kwargs=added, **steered.arguments, return_dict=False)[0]
         return output
 
-    def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition | None) -> Steering:
-        total, rest = Steering(), condition or ()
+    def _steering(self, z: Tensor, t: Tensor, prompt: Tensor, rest: Condition, added: Added | None) -> Steering:
+        total = Steering()
         for net, scale in zip(self.adapters if rest else (), self.scales, strict=False):
             own, rest = rest[: steering.count(net)], rest[steering.count(net) :]
-            total += steering.steer(net, z, t, prompt, own, self.micro) * scale
+            total += steering.steer(net, z, t, prompt, own, added) * scale
         return total
 
 

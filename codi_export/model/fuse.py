@@ -114,16 +114,24 @@ def back_project(
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding."""
+    """What is exported. `prompt` [1, T, D] is the fixed prompt's embedding, `pooled` [1, P] the whole of it for an
+    SDXL."""
 
     condition: Condition
     step: Step
     decode: Decode
     prompt: Tensor
+    pooled: Tensor | None = None
 
 
 def pieces(
-    backbone: Backbone, step: Step, facts: AdapterSpec, task: TaskSpec, size: tuple[int, int], prompt: Tensor
+    backbone: Backbone,
+    step: Step,
+    facts: AdapterSpec,
+    task: TaskSpec,
+    size: tuple[int, int],
+    prompt: Tensor,
+    pooled: Tensor | None = None,
 ) -> Pieces:
     """The three pieces for inputs of `size` (height, width) pixels."""
     enlarge = Enlarge(*size, task.scale)
@@ -132,6 +140,7 @@ def pieces(
         step=step,
         decode=Decode(backbone.vae, enlarge, facts.backprojection),
         prompt=prompt,
+        pooled=pooled,
     )
 
 
@@ -144,21 +153,24 @@ def run(
     noise: Tensor,
     mask: Tensor | None = None,
     prompt_embeds: Tensor | None = None,
+    pooled_prompt_embeds: Tensor | None = None,
     adapter_scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
     """The pipeline in torch: (uint8 image, float image, [x of every step]).
 
     image uint8 [B, H, W, 3], noise [B, C, h, w], mask uint8 [B, H, W, 1] where the task has one; prompt_embeds
-    [B, T, D] stand in for the fixed prompt; adapter_scale [] if the step takes one. Every step
-    estimates x; the sampler mixes the next latent; the last x is decoded (distill/README.md 4).
+    [B, T, D], and pooled_prompt_embeds [B, P] of an SDXL, stand in for the fixed prompt; adapter_scale [] if the step
+    takes one. Every step estimates x; the sampler mixes the next latent; the last x is decoded (distill/README.md 4).
     """
     prompt = pieces.prompt.expand(len(image), -1, -1) if prompt_embeds is None else prompt_embeds
     *condition, seen = pieces.condition(image, prompt, mask)
-    scale = [] if adapter_scale is None else [adapter_scale]
+    fixed = None if pieces.pooled is None else pieces.pooled.expand(len(image), -1)
+    pooled = fixed if pooled_prompt_embeds is None else pooled_prompt_embeds
+    given = [tensor for tensor in (pooled, adapter_scale) if tensor is not None]
     z, estimates = noise, []
     for index, step in enumerate(schedule.steps):
         t, alpha, sigma = (torch.tensor(value) for value in (step.t, step.alpha, step.sigma))
-        x = pieces.step(z, t, alpha, sigma, prompt, *condition, *scale)
+        x = pieces.step(z, t, alpha, sigma, prompt, *condition, *given)
         estimates.append(x)
         if index + 1 < len(schedule):
             mix = sampler.update(step, schedule.steps[index + 1])

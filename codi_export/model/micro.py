@@ -1,29 +1,29 @@
 """What SDXL's U-Nets and ControlNets read besides words: the whole prompt in one vector, and the picture's sizes."""
 
+from typing import TypeAlias
+
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from codi_export.errors import CodiError, ErrorCode
 
+Added: TypeAlias = dict[str, Tensor]  # diffusers' `added_cond_kwargs`
+
 
 class Micro(nn.Module):
-    """Constants of a build: pooled [R, P], of the prompt, or under guidance of the negative prompt and the prompt; and
-    six sizes [6], "micro-conditioning" (arXiv 2307.01952, section 2.2)."""
+    """Six sizes [6], constants of a build: "micro-conditioning" (arXiv 2307.01952, section 2.2)."""
 
-    pooled: Tensor
     sizes: Tensor
 
-    def __init__(self, pooled: Tensor, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("pooled", pooled, persistent=False)
         # Originally so large, cropped at its corner, and to be so large: what a pipeline assumes unless it is told.
         self.register_buffer("sizes", torch.tensor([height, width, 0, 0, height, width]).float(), persistent=False)
 
-    def forward(self, rows: int) -> dict[str, Tensor]:
-        """diffusers' `added_cond_kwargs` for a batch of `rows`: each half of it has one prompt."""
-        pooled = self.pooled.repeat_interleave(rows // len(self.pooled), dim=0)
-        return {"text_embeds": pooled, "time_ids": self.sizes.expand(rows, -1)}
+    def forward(self, pooled: Tensor) -> Added:
+        """With each row's prompt as a whole, pooled [B, P]."""
+        return {"text_embeds": pooled, "time_ids": self.sizes.expand(len(pooled), -1)}
 
 
 def wanted(unet: UNet2DConditionModel) -> bool:

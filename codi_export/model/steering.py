@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 from diffusers import ControlNetModel, T2IAdapter
 from torch import Tensor, nn
 
-from codi_export.model.micro import Micro
+from codi_export.model.micro import Added
 from codi_export.model.trunk import Trunk
 
 Net: TypeAlias = ControlNetModel | T2IAdapter
@@ -57,13 +57,13 @@ def count(net: Net) -> int:
     return len(net.config.channels) if isinstance(net, T2IAdapter) else 1
 
 
-def steer(net: Net, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition, micro: Micro | None = None) -> Steering:
+def steer(net: Net, z: Tensor, t: Tensor, prompt: Tensor, condition: Condition, added: Added | None = None) -> Steering:
     """What `net` adds at z [B, C, h, w], t [] or [B], prompt [B, T, D]; `condition` is embedded already."""
     if isinstance(net, T2IAdapter):
         return Steering(features=condition)
     (embedded,) = condition
     channels = net.config.block_out_channels[0]
-    skips, middle = _residuals(net, z, t, prompt, embedded[:, :channels], micro)
+    skips, middle = _residuals(net, z, t, prompt, embedded[:, :channels], added)
     direct = (embedded[:, channels:],) if isinstance(net.controlnet_cond_embedding, Trunk) else ()
     return Steering(tuple(skips), (middle,), direct=direct)
 
@@ -76,12 +76,11 @@ class _Given(nn.Module):
 
 
 def _residuals(
-    net: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor, micro: Micro | None
+    net: ControlNetModel, z: Tensor, t: Tensor, prompt: Tensor, condition: Tensor, added: Added | None
 ) -> tuple[list[Tensor], Tensor]:
     """Residuals for the U-Net's skips and middle; `condition` is already embedded."""
     embedding = net.controlnet_cond_embedding
     net.controlnet_cond_embedding = _Given()
-    added = micro(len(z)) if micro else None
     try:
         skips, middle = net(z, t, prompt, controlnet_cond=condition, added_cond_kwargs=added, return_dict=False)
     finally:

@@ -17,6 +17,7 @@ from codi_export.model.parts import load_part, read_config
 
 CLASSES = {"CLIPTextModel": CLIPTextModel, "CLIPTextModelWithProjection": CLIPTextModelWithProjection}
 SECOND = "_2"  # what SDXL puts behind the names of its second tokenizer and encoder
+OUTPUTS = ("prompt_embeds", "pooled_prompt_embeds")  # what encoders give, by diffusers' names
 
 
 class Embedded(NamedTuple):
@@ -26,17 +27,18 @@ class Embedded(NamedTuple):
     words: Tensor
     pooled: Tensor | None = None
 
+    def one(self, index: int) -> "Embedded":
+        """One of them, n = 1."""
+        return Embedded(*(tensor[index : index + 1] for tensor in self if tensor is not None))
 
-class Words(nn.Module):
-    """A text encoder to be traced: input_ids [1, T] -> the embeddings of its last layer [1, T, D]."""
+    def zeros(self) -> "Embedded":
+        """What stands for no prompt, n = 1."""
+        return Embedded(*(torch.zeros_like(tensor[:1]) for tensor in self if tensor is not None))
 
-    def __init__(self, text: nn.Module) -> None:
-        super().__init__()
-        self.text = text
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        words: Tensor = self.text(input_ids).last_hidden_state
-        return words
+    def batch(self, size: int) -> dict[str, Tensor]:
+        """The first for `size` pictures, by the names that graphs have for it."""
+        named = zip(OUTPUTS, self, strict=True)
+        return {name: tensor[:1].expand(size, *tensor.shape[1:]) for name, tensor in named if tensor is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +79,41 @@ def has_second(folder: Path) -> bool:
     return (folder / f"text_encoder{SECOND}").is_dir()
 
 
-@torch.no_grad()
-def embed(folder: Path, prompts: list[str], loras: Sequence[str] = ()) -> Embedded:
-    """Prompts in the folder's own way: one encoder's last layer; of two, the last but one of each side by side, and
-    what the second says of the whole (arXiv 2307.01952, section 2.1)."""
+def load_texts(folder: Path, loras: Sequence[str] = ()) -> tuple[Text, ...]:
+    """One, or SDXL's two. Raises CodiError (bad-model) as `load_text`, and for two that do not belong together."""
     if not has_second(folder):
-        text = load_text(folder, loras)
-        return Embedded(text.embed(text.tokens(prompts)))
-    said = []
-    for which in ("", SECOND):
-        text = load_text(folder, loras, which)
-        said.append(text.encoder(text.tokens(prompts), output_hidden_states=True))
-    words = torch.cat([one.hidden_states[-2] for one in said], dim=-1)
-    pooled = getattr(said[-1], "text_embeds", None)
-    if pooled is None:
+        return (load_text(folder, loras),)
+    first, second = load_text(folder, loras), load_text(folder, loras, SECOND)
+    if not isinstance(second.encoder, CLIPTextModelWithProjection):
         raise CodiError(
             ErrorCode.BAD_MODEL,
             f"{folder / f'text_encoder{SECOND}'} gives no embedding of the whole prompt",
             "expected a CLIPTextModelWithProjection, as SDXL has",
         )
-    return Embedded(words, pooled)
+    return first, second
+
+
+class Encoders(nn.Module):
+    """One encoder's last layer; of two, the last but one of each side by side, and what the second says of the whole
+    (arXiv 2307.01952, section 2.1)."""
+
+    def __init__(self, texts: Sequence[Text]) -> None:
+        super().__init__()
+        self.text = nn.ModuleList(text.encoder for text in texts)
+
+    def forward(self, *tokens: Tensor) -> tuple[Tensor, ...]:
+        """[B, T], for each encoder by its own tokenizer -> words [B, T, D], and of two encoders pooled [B, P]."""
+        said = [encode(ids, output_hidden_states=True) for encode, ids in zip(self.text, tokens, strict=True)]
+        if len(said) == 1:
+            return (said[0].last_hidden_state,)
+        return torch.cat([one.hidden_states[-2] for one in said], dim=-1), said[-1].text_embeds
+
+
+@torch.no_grad()
+def embed(folder: Path, prompts: list[str], loras: Sequence[str] = ()) -> Embedded:
+    """Prompts in the folder's own way."""
+    texts = load_texts(folder, loras)
+    return Embedded(*Encoders(texts)(*(text.tokens(prompts) for text in texts)))
 
 
 def zero_if_empty(folder: Path) -> bool:

@@ -66,7 +66,7 @@ class _Graph:
         if self.batch:
             shape = self.inputs["noise"].shape
             return self.session.run(**{**self.inputs, "noise": noises.normal(seed, shape)})
-        given = {name: self.inputs[name] for name in ("prompt_embeds", "adapter_scale") if name in self.inputs}
+        given = {name: self.inputs[name] for name in self.inputs if name not in ("image", "mask", "noise")}
         fixed: dict[str, Any] = {name: value[:1] if value.ndim else float(value) for name, value in given.items()}
         if "mask" in self.inputs:
             fixed["mask"] = self.inputs["mask"][0, ..., 0]

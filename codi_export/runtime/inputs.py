@@ -12,7 +12,7 @@ from codi_export.spec import Graph, TensorSpec
 
 Mask = Pixels | Image.Image
 
-NAMES = ("image", "mask", "noise", "prompt_embeds", "adapter_scale")
+NAMES = ("image", "mask", "noise", "prompt_embeds", "pooled_prompt_embeds", "adapter_scale")
 
 
 def require_known(graph: Graph) -> None:

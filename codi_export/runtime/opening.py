@@ -57,9 +57,9 @@ def load(
     bundles.check(folder, manifest, check)
     text = None
     if manifest.text_encoder:
-        paths = folder / manifest.text_encoder, folder / manifest.tokenizer
+        tokenizers = [folder / name for name in (manifest.tokenizer, manifest.tokenizer_2) if name]
         on = ("cpu", "onnxruntime") if registry.get("backends", backend).compiler else (provider, backend)
-        text = functools.cache(lambda: texts.load(*paths, *on, threads))
+        text = functools.cache(lambda: texts.load(folder / manifest.text_encoder, tokenizers, *on, threads))
     where = Where(provider, backend, check, threads, memory, max_memory, tuple(plugins))
     return open_graph(folder, graph, where, text)
 

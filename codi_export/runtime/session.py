@@ -53,22 +53,25 @@ class Session:
         mask: Mask | None = None,
         prompt: str | None = None,
         prompt_embeds: Floats | None = None,
+        pooled_prompt_embeds: Floats | None = None,
         adapter_scale: float | None = None,
         color_fix: ColorFix = "none",
     ) -> Picture:
         """uint8 RGB [H, W, 3] or a PIL image in mode RGB; returns the same kind, `graph.scale` times as high and wide.
 
         `mask`: uint8 [H, W], or a PIL image in mode L, 255 = fill, for tasks that fill. `prompt`, or `prompt_embeds`
-        float32 [1, T, D] in its place, for bundles that read one. `adapter_scale` multiplies what the adapter adds, in
-        bundles that take it; 1 if left out. `color_fix`: "wavelet" or "adain" gives an enlarged photo the input's
-        colours. `tile`: "auto" cuts larger pictures into overlapping tiles, "off" refuses them, a number is the tile's
-        side that the graph must have. The same seed gives the same bytes. Raises CodiError (bad-image, bad-option).
+        float32 [1, T, D] in its place and for an SDXL `pooled_prompt_embeds` [1, P], for bundles that read one.
+        `adapter_scale` multiplies what the adapter adds, in bundles that take it; 1 if left out. `color_fix`: "wavelet"
+        or "adain" gives an enlarged photo the input's colours. `tile`: "auto" cuts larger pictures into overlapping
+        tiles, "off" refuses them, a number is the tile's side that the graph must have. The same seed gives the same
+        bytes. Raises CodiError (bad-image, bad-option).
         """
         pixels = require_rgb(image)
         self._require_tile(tile, pixels)
         self._require_enlarging(color_fix)
         seen = self._with_mask(pixels, mask)
-        fixed = self._prompt_inputs(prompt, prompt_embeds) | self._scale_input(adapter_scale)
+        embeds = {"prompt_embeds": prompt_embeds, "pooled_prompt_embeds": pooled_prompt_embeds}
+        fixed = self._prompt_inputs(prompt, embeds) | self._scale_input(adapter_scale)
         result = self._tiled(seen, fixed, seed, progress or (lambda done, total: None))
         result = color.fix(color_fix, result, pixels)
         return Image.fromarray(result) if isinstance(image, Image.Image) else result
@@ -79,15 +82,18 @@ class Session:
         noise: Floats,
         mask: Pixels | None = None,
         prompt_embeds: Floats | None = None,
+        pooled_prompt_embeds: Floats | None = None,
         adapter_scale: Floats | None = None,
     ) -> Pixels:
         """One call of the graph: uint8 [B, H, W, 3], float32 [B, C, h, w] and what else it takes, mask uint8
-        [B, H, W, 1], prompt_embeds float32 [B, T, D] and adapter_scale float32 [], to uint8 [B, H', W', 3]."""
+        [B, H, W, 1], prompt_embeds float32 [B, T, D], pooled_prompt_embeds float32 [B, P] and adapter_scale float32
+        [], to uint8 [B, H', W', 3]."""
         given: dict[str, NDArray[Any] | None] = {
             "image": image,
             "noise": noise,
             "mask": mask,
             "prompt_embeds": prompt_embeds,
+            "pooled_prompt_embeds": pooled_prompt_embeds,
             "adapter_scale": adapter_scale,
         }
         inputs: Arrays = {name: array for name, array in given.items() if array is not None}
@@ -153,25 +159,24 @@ class Session:
             )
         return np.dstack([image, require_mask(mask, image)])
 
-    def _prompt_inputs(self, prompt: str | None, embeds: Floats | None) -> Arrays:
-        """`prompt_embeds` [B, T, D] where the graph takes it."""
-        given = [value for value in (prompt, embeds) if value is not None]
-        if not self._takes("prompt_embeds"):
-            if given:
-                raise CodiError(
-                    ErrorCode.BAD_OPTION, "this graph's prompt is built in", "codi-export build --text-input takes one"
-                )
-            return {}
-        if len(given) != 1 or (embeds is None and self.text is None):
+    def _prompt_inputs(self, prompt: str | None, embeds: dict[str, Floats | None]) -> Arrays:
+        """What `embeds` names where the graph takes it, for each picture of the batch: given, or made of `prompt`."""
+        wanted = [name for name in embeds if self._takes(name)]
+        given = {name: array for name, array in embeds.items() if array is not None}
+        if not wanted and (given or prompt is not None):
+            raise CodiError(
+                ErrorCode.BAD_OPTION, "this graph's prompt is built in", "codi-export build --text-input takes one"
+            )
+        if prompt is not None and not given and wanted and self.text:
+            given = dict(self.text()(prompt))
+        elif prompt is not None or list(given) != wanted:
+            got = [*(["prompt"] if prompt is not None else []), *given]
             raise CodiError(
                 ErrorCode.BAD_OPTION,
-                f"task '{self.graph.task}' reads a prompt with each call; got {len(given)}",
-                "prompt=..., or --prompt TEXT; prompt_embeds=... stands in for it",
+                f"task '{self.graph.task}' reads a prompt with each call; got {' and '.join(got) or 'none'}",
+                f"prompt=..., or --prompt TEXT; {' and '.join(wanted)} stand in for it",
             )
-        if embeds is None:
-            assert self.text is not None and prompt is not None
-            embeds = self.text()(prompt)
-        return {"prompt_embeds": np.repeat(embeds, sizes(self.image)[0], axis=0)}
+        return {name: np.repeat(array, sizes(self.image)[0], axis=0) for name, array in given.items()}
 
     def _scale_input(self, scale: float | None) -> Arrays:
         """`adapter_scale` [] where the graph takes it."""

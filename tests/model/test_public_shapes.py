@@ -12,8 +12,11 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
 
+import codi_export
+from codi_export.errors import CodiError
 from codi_export.model import fuse
 from codi_export.recipe import Recipe, prepare
+from codi_export.runtime import verify
 from codi_export.runtime.noise import normal
 from codi_export.spec import BuildSpec
 from tests import shapes
@@ -52,6 +55,14 @@ def theirs(recipe: Recipe, vae: Any, **more: Any) -> Any:
     return pipeline
 
 
+def theirs_xl(recipe: Recipe) -> Any:
+    model = Path(recipe.spec.model)
+    second = CLIPTextModelWithProjection.from_pretrained(model / "text_encoder_2")
+    tokenizer = AutoTokenizer.from_pretrained(model / "tokenizer_2")
+    vae = AutoencoderKL.from_pretrained(model / "vae")
+    return theirs(recipe, vae, text_encoder_2=second, tokenizer_2=tokenizer)
+
+
 def require_same(recipe: Recipe, pipeline: Any, steps: int, **more: Any) -> None:
     seen, noise, picture = ours(recipe, steps)
     given = {"prompt": PROMPT, "image": seen, "latents": noise, "num_inference_steps": steps, "output_type": "pt"}
@@ -81,11 +92,46 @@ def test_sdxl(guidance: float, negative: str, tmp_path: Path) -> None:
     size = {"height": 64, "width": 96}
     guided = {"guidance": guidance, "negative_prompt": negative}
     recipe = prepare(BuildSpec("depth", (2,), str(model), (str(net),), prompt=PROMPT, **size, **guided))
-    second = CLIPTextModelWithProjection.from_pretrained(model / "text_encoder_2")
-    tokenizer = AutoTokenizer.from_pretrained(model / "tokenizer_2")
-    vae = AutoencoderKL.from_pretrained(model / "vae")
-    pipeline = theirs(recipe, vae, text_encoder_2=second, tokenizer_2=tokenizer)
-    require_same(recipe, pipeline, 2, negative_prompt=negative or None, **size)
+    require_same(recipe, theirs_xl(recipe), 2, negative_prompt=negative or None, **size)
+
+
+@pytest.mark.parametrize(("guidance", "batch_size"), [(1.0, 1), (4.0, 2)])
+@torch.no_grad()
+def test_sdxl_reads_prompts(guidance: float, batch_size: int, tmp_path: Path) -> None:
+    """A bundle's tokenizers and graphs, against the pipeline: both pad in their own way, and one prompt holds the word
+    that the second pads with."""
+    model = shapes.sdxl_shaped(tmp_path / "model")
+    net = shapes.controlnet(tmp_path / "net", model)
+    options: dict[str, Any] = {"guidance": guidance, "height": 64, "width": 64, "batch_size": batch_size}
+    given: dict[str, Any] = {"model": str(model), "adapter": str(net), **options}
+    manifest = codi_export.build("depth", 2, tmp_path / "bundle", text_input=True, **given)
+    names = [spec.name for spec in manifest.graphs[0].inputs]
+    assert names == ["image", "noise", "prompt_embeds", "pooled_prompt_embeds"]
+    assert manifest.graphs[0].inputs[-1].shape == (batch_size, shapes.POOLED)
+    assert all(check.ok for check in verify.checks(tmp_path / "bundle"))
+
+    session = codi_export.load(tmp_path / "bundle")
+    pipeline = theirs_xl(prepare(BuildSpec("depth", (2,), str(model), (str(net),), **options)))
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    seen = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    noise = torch.from_numpy(normal(0, (1, 4, 8, 8)))
+    made = {}
+    for prompt in ("a photo", "the sea"):
+        words, _, whole, _ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False)
+        made[prompt] = session(pixels, prompt=prompt)
+        embeds = {"prompt_embeds": words.numpy(), "pooled_prompt_embeds": whole.numpy()}
+        same = {"image": seen, "latents": noise, "num_inference_steps": 2, "output_type": "np"}
+        wanted = pipeline(prompt=prompt, guidance_scale=guidance, **same).images[0]
+        for got in (made[prompt], session(pixels, **embeds)):
+            assert np.abs(got - np.floor(wanted * 255 + 0.5)).max() <= 1  # a rounding may fall on either side
+    assert np.abs(made["a photo"].astype(int) - made["the sea"]).max() > 4
+
+    with pytest.raises(CodiError, match="got prompt_embeds$") as caught:
+        session(pixels, prompt_embeds=words.numpy())
+    assert "prompt_embeds and pooled_prompt_embeds stand in for it" in caught.value.hint
+    with pytest.raises(CodiError, match="holds other weights") as caught:
+        codi_export.build("depth", 1, tmp_path / "bundle", **given)
+    assert "--text-input for all tasks, or for none" in caught.value.hint
 
 
 def test_a_tiny_vae_from_another_folder(tmp_path: Path) -> None:

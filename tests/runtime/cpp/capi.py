@@ -61,6 +61,8 @@ class RunOptions(Structure):
         ("adapter_scale", c_float),
         ("progress", PROGRESS),
         ("user", c_void_p),
+        ("pooled_prompt_embeds", c_void_p),
+        ("pooled_prompt_embeds_count", c_size_t),
     ]
 
 
@@ -76,6 +78,7 @@ class Info(Structure):
         ("prompt_shape", c_int32 * 2),
         ("takes_mask", c_int32),
         ("takes_adapter_scale", c_int32),
+        ("pooled_prompt_size", c_int32),
     ]
 
 
@@ -137,6 +140,7 @@ class Session:
         gap: int = 0,
         mask: Pixels | None = None,
         prompt: NDArray[np.float32] | None = None,
+        pooled: NDArray[np.float32] | None = None,
         adapter_scale: float = 1.0,
         progress: Any = None,
     ) -> Pixels:
@@ -152,6 +156,8 @@ class Session:
             options.mask = ctypes.pointer(_image(held_mask, mask, "GRAY"))
         if prompt is not None:
             options.prompt_embeds, options.prompt_embeds_count = prompt.ctypes.data, prompt.size
+        if pooled is not None:
+            options.pooled_prompt_embeds, options.pooled_prompt_embeds_count = pooled.ctypes.data, pooled.size
         if progress is not None:
             options.progress = PROGRESS(progress)
         source, target = _image(held_in, pixels, form), _image(held_out, large, out)

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "scale 1": {"scale": 1},
     "scale 2": {"scale": 2},
     "extras": {"extras": fake_bundle.EXTRAS},
+    "extras, batch of 2": {"extras": fake_bundle.EXTRAS, "batch": 2},
 }
 ORDER = {"RGB": [0, 1, 2], "BGR": [2, 1, 0], "RGBA": [0, 1, 2, 3], "BGRA": [2, 1, 0, 3]}
 
@@ -67,8 +68,10 @@ def extras(ours: sessions.Session, height: int, width: int, seed: int) -> tuple[
     mask = random.integers(0, 256, (height, width), np.uint8)
     prompt = random.normal(0, 5, fake_bundle.PROMPT).astype(np.float32)
     scale = float(np.float32(random.uniform(0, 2)))
-    in_c = {"mask": mask, "prompt": prompt, "adapter_scale": scale}
-    return in_c, {"mask": mask, "prompt_embeds": prompt[None], "adapter_scale": scale}
+    pooled = random.normal(0, 5, fake_bundle.POOLED).astype(np.float32)
+    in_c = {"mask": mask, "prompt": prompt, "pooled": pooled, "adapter_scale": scale}
+    in_python = {"prompt_embeds": prompt[None], "pooled_prompt_embeds": pooled[None]}
+    return in_c, {"mask": mask, **in_python, "adapter_scale": scale}
 
 
 @settings(max_examples=60)
@@ -94,6 +97,20 @@ def test_colour_fixes(stub: Path, session: Session, height: int, width: int, fix
     wanted = opening.load(stub, check="size")(rgba[..., :3], seed=3, color_fix=fix)
     got = session(np.ascontiguousarray(rgba[..., ORDER[form]]), 3, fix=fix, form=form, out=out)
     np.testing.assert_array_equal(got[..., ORDER[out]][..., :3], wanted)
+
+
+def test_prompts_are_asked_for_whole(library: Library, tmp_path: Path) -> None:
+    fake_bundle.write(tmp_path / "b", extras={"prompt_embeds", "pooled_prompt_embeds"})
+    session = library.load(tmp_path / "b", library=ONNXRUNTIME)
+    assert (*session.info.prompt_shape, session.info.pooled_prompt_size) == (*fake_bundle.PROMPT, fake_bundle.POOLED)
+    words, whole = np.zeros(fake_bundle.PROMPT, np.float32), np.zeros(fake_bundle.POOLED, np.float32)
+    for fault, options in (
+        ("set prompt_embeds: 6 floats", {"pooled": whole}),
+        ("set pooled_prompt_embeds: 5 floats", {"prompt": words}),
+        ("pooled_prompt_embeds has 6 floats; expected 5", {"prompt": words, "pooled": words}),
+    ):
+        with pytest.raises(Failed, match=fault):
+            session(picture(16, 16), **options)
 
 
 def test_tensors_are_the_graph_itself(session: Session) -> None:

@@ -83,6 +83,8 @@ typedef struct {
     float adapter_scale;        /* 1; for bundles that take it */
     int (*progress)(void *user, int32_t done, int32_t total); /* after each batch of tiles; other than 0 stops */
     void *user;
+    const float *pooled_prompt_embeds; /* [P], beside prompt_embeds, for bundles of SDXL that read a prompt */
+    size_t pooled_prompt_embeds_count; /* P */
 } codi_run_options;
 
 typedef struct { /* the graph's own sizes; pictures of any size are cut into tiles of tile_width x tile_height */
@@ -91,6 +93,7 @@ typedef struct { /* the graph's own sizes; pictures of any size are cut into til
     int32_t noise_shape[4];     /* [B, C, h, w] */
     int32_t prompt_shape[2];    /* [T, D]; 0 if the prompt is built in */
     int32_t takes_mask, takes_adapter_scale;
+    int32_t pooled_prompt_size; /* P; 0 if there is none to give */
 } codi_info;
 
 typedef struct { /* packed, in the type and shape that codi_inspect names */

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 namespace {
 
 const char* const REBUILD = "build the bundle again";
-const std::set<std::string> INPUTS = {"image", "mask", "noise", "prompt_embeds", "adapter_scale"};
+const std::set<std::string> INPUTS = {"image", "mask", "noise", "prompt_embeds", "pooled_prompt_embeds", "adapter_scale"};
 const std::set<std::string> PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"};
 
 std::string layout(const fs::path& path) {
@@ -135,12 +135,13 @@ void require_callable(const Graph& graph) {
         if (spec.dtype != (bytes ? "uint8" : "float32")) bad("takes " + spec.name + " as " + spec.dtype);
     }
     const TensorSpec *image = graph.input("image"), *noise = graph.input("noise"), *mask = graph.input("mask");
-    const TensorSpec *prompt = graph.input("prompt_embeds"), *scale = graph.input("adapter_scale");
+    const TensorSpec *prompt = graph.input("prompt_embeds"), *pooled = graph.input("pooled_prompt_embeds"), *scale = graph.input("adapter_scale");
     if (!image || image->shape.size() != 4 || image->shape[3] != 3) bad("has no input 'image' [B, H, W, 3]");
     const int64_t b = image->shape[0], h = image->shape[1], w = image->shape[2];
     if (!noise || noise->shape.size() != 4 || noise->shape[0] != b) bad("has no input 'noise' [B, C, h, w]");
     if (mask && mask->shape != std::vector<int64_t>{b, h, w, 1}) bad("takes a mask that is not [B, H, W, 1]");
     if (prompt && (prompt->shape.size() != 3 || prompt->shape[0] != b)) bad("takes prompt_embeds that are not [B, T, D]");
+    if (pooled && (!prompt || pooled->shape.size() != 2 || pooled->shape[0] != b)) bad("takes pooled_prompt_embeds that are not [B, P] beside a prompt");
     if (scale && !scale->shape.empty()) bad("takes an adapter_scale that is not []");
     const std::vector<int64_t> large = {b, h * graph.scale, w * graph.scale, 3};
     if (graph.outputs.empty() || graph.outputs[0].dtype != "uint8" || graph.outputs[0].shape != large || graph.outputs[0].elements() > MOST_ELEMENTS)

@@ -63,7 +63,7 @@ Session::Session(const std::string& bundle, const codi_options& options) : max_m
     batch_ = static_cast<int>(shape[0]), height_ = static_cast<int>(shape[1]), width_ = static_cast<int>(shape[2]);
     scale_ = graph_.scale, align_ = graph_.latent_factor / std::gcd(graph_.latent_factor, graph_.scale);
     image_ = place("image"), mask_ = place("mask"), noise_ = place("noise"), prompt_ = place("prompt_embeds");
-    adapter_scale_ = place("adapter_scale");
+    pooled_ = place("pooled_prompt_embeds"), adapter_scale_ = place("adapter_scale");
     runner_ = open(bundle, graph_, options);
     description_ = describe(graph_, options, runner_->runtime());
     idle_.push_back(workspace());  // what cannot be had is said now, not at the first frame
@@ -112,17 +112,23 @@ void Session::require_fitting(const codi_image* input, const codi_image* output,
     const size_t taken = graph_.inputs.size();
     if (mask_ < taken) require_mask(options.mask, *input);
     if (mask_ == taken && options.mask) fail(CODI_BAD_ARGUMENT, "task '" + graph_.task + "' takes no mask", "leave it NULL");
-    const size_t wanted = prompt_ < taken ? graph_.inputs[prompt_].elements() / static_cast<size_t>(batch_) : 0;
-    if (wanted && !options.prompt_embeds) fail(CODI_BAD_ARGUMENT, "this bundle reads a prompt with each call", "set prompt_embeds: T * D floats");
-    if (!wanted && options.prompt_embeds) fail(CODI_BAD_ARGUMENT, "this graph's prompt is built in", "leave prompt_embeds NULL");
-    if (wanted && options.prompt_embeds_count != wanted)
-        fail(CODI_BAD_ARGUMENT, "prompt_embeds has " + std::to_string(options.prompt_embeds_count) + " floats", "expected " + std::to_string(wanted));
+    if (prompt_ == taken && options.prompt_embeds) fail(CODI_BAD_ARGUMENT, "this graph's prompt is built in", "leave prompt_embeds NULL");
+    if (pooled_ == taken && options.pooled_prompt_embeds) fail(CODI_BAD_ARGUMENT, "this graph reads no prompt as a whole", "leave pooled_prompt_embeds NULL");
+    require_embeds(prompt_, "prompt_embeds", options.prompt_embeds, options.prompt_embeds_count);
+    require_embeds(pooled_, "pooled_prompt_embeds", options.pooled_prompt_embeds, options.pooled_prompt_embeds_count);
     if (adapter_scale_ == taken && options.adapter_scale != 1.0f)
         fail(CODI_BAD_ARGUMENT, "what this graph's adapter adds is fixed", "codi-export build --adapter-scale-input takes a factor with each call");
     if (options.color_fix < CODI_FIX_NONE || options.color_fix > CODI_FIX_ADAIN)
         fail(CODI_BAD_ARGUMENT, "color_fix is " + std::to_string(options.color_fix), "expected CODI_FIX_NONE, CODI_FIX_WAVELET or CODI_FIX_ADAIN");
     if (options.color_fix != CODI_FIX_NONE && scale_ == 1)
         fail(CODI_BAD_ARGUMENT, "task '" + graph_.task + "' does not enlarge its input, so that has no colours to keep", "leave color_fix at CODI_FIX_NONE");
+}
+
+void Session::require_embeds(size_t place, const std::string& name, const float* given, size_t count) const {
+    if (place == graph_.inputs.size()) return;
+    const size_t wanted = graph_.inputs[place].elements() / static_cast<size_t>(batch_);
+    if (!given) fail(CODI_BAD_ARGUMENT, "this bundle reads a prompt with each call", "set " + name + ": " + std::to_string(wanted) + " floats");
+    if (count != wanted) fail(CODI_BAD_ARGUMENT, name + " has " + std::to_string(count) + " floats", "expected " + std::to_string(wanted));
 }
 
 void Session::require_memory(const codi_image& input, const codi_run_options& options) const {
@@ -140,10 +146,13 @@ void Session::require_memory(const codi_image& input, const codi_run_options& op
 
 void Session::fill_fixed(Workspace& work, const codi_run_options& options) const {
     if (adapter_scale_ < work.inputs.size()) std::memcpy(work.buffers[adapter_scale_].data(), &options.adapter_scale, sizeof(float));
-    if (prompt_ == work.inputs.size()) return;
-    const size_t bytes = options.prompt_embeds_count * sizeof(float);
-    for (size_t slot = 0; slot < static_cast<size_t>(batch_); ++slot)
-        std::memcpy(work.buffers[prompt_].data() + slot * bytes, options.prompt_embeds, bytes);
+    const auto repeat = [&](size_t place, const float* given, size_t count) {
+        const size_t bytes = count * sizeof(float);
+        for (size_t slot = 0; place < work.inputs.size() && slot < static_cast<size_t>(batch_); ++slot)
+            std::memcpy(work.buffers[place].data() + slot * bytes, given, bytes);
+    };
+    repeat(prompt_, options.prompt_embeds, options.prompt_embeds_count);
+    repeat(pooled_, options.pooled_prompt_embeds, options.pooled_prompt_embeds_count);
 }
 
 // The frame is read and written where it lies.
@@ -308,6 +317,8 @@ void Session::info(codi_info& info) const {
     for (size_t i = 0; i < 4; ++i) info.noise_shape[i] = static_cast<int32_t>(graph_.inputs[noise_].shape[i]);
     const TensorSpec* prompt = graph_.input("prompt_embeds");
     for (size_t i = 0; i < 2; ++i) info.prompt_shape[i] = prompt ? static_cast<int32_t>(prompt->shape[i + 1]) : 0;
+    const TensorSpec* pooled = graph_.input("pooled_prompt_embeds");
+    info.pooled_prompt_size = pooled ? static_cast<int32_t>(pooled->shape[1]) : 0;
     info.takes_mask = mask_ < graph_.inputs.size(), info.takes_adapter_scale = adapter_scale_ < graph_.inputs.size();
 }
 

@@ -50,6 +50,7 @@ class Session {
 
     std::unique_ptr<Workspace> workspace();
     void require_fitting(const codi_image* input, const codi_image* output, const codi_run_options& options) const;
+    void require_embeds(size_t place, const std::string& name, const float* given, size_t count) const;
     void require_memory(const codi_image& input, const codi_run_options& options) const;
     void fill_fixed(Workspace& work, const codi_run_options& options) const;
     void run_direct(Workspace& work, const codi_image& input, const codi_image& output, const codi_run_options& options);
@@ -63,7 +64,7 @@ class Session {
 
     Graph graph_;
     int batch_, height_, width_, scale_, align_;  // of a tile, in input pixels
-    size_t image_, mask_, noise_, prompt_, adapter_scale_, max_memory_;
+    size_t image_, mask_, noise_, prompt_, pooled_, adapter_scale_, max_memory_;
     std::unique_ptr<Runner> runner_;
     std::string description_;
 

@@ -205,6 +205,10 @@ class Subject {
                 options.prompt_embeds = reinterpret_cast<const float*>(inputs_[i].data());
                 options.prompt_embeds_count = size_t(info.prompt_shape[0]) * size_t(info.prompt_shape[1]);
             }
+            if (name == "pooled_prompt_embeds") {
+                options.pooled_prompt_embeds = reinterpret_cast<const float*>(inputs_[i].data());
+                options.pooled_prompt_embeds_count = size_t(info.pooled_prompt_size);
+            }
         }
         large.data = output_.data(), large.width *= info.scale, large.height *= info.scale;
         session.run(small, large, options);
