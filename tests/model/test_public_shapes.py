@@ -126,7 +126,7 @@ def test_sdxl_reads_prompts(guidance: float, batch_size: int, tmp_path: Path) ->
             assert np.abs(got - np.floor(wanted * 255 + 0.5)).max() <= 1  # a rounding may fall on either side
     assert np.abs(made["a photo"].astype(int) - made["the sea"]).max() > 4
 
-    with pytest.raises(CodiError, match="got prompt_embeds$") as caught:
+    with pytest.raises(CodiError, match=r"got prompt_embeds$") as caught:
         session(pixels, prompt_embeds=words.numpy())
     assert "prompt_embeds and pooled_prompt_embeds stand in for it" in caught.value.hint
     with pytest.raises(CodiError, match="holds other weights") as caught:
