@@ -37,7 +37,15 @@ def measure(folder: Path) -> list[dict[str, Any]]:
         measured = int(result.stdout)
         planned = planner.plan(planner.workload(folder, graph), registry.get("targets", "cpu"), "fp32")
         run = planned.peak_bytes.run
-        rows.append({"graph": graph.name, "measured": measured, "planned": run, "error": run / measured - 1})
+        rows.append(
+            {
+                "bundle": folder.name,
+                "graph": graph.name,
+                "measured": measured,
+                "planned": run,
+                "error": run / measured - 1,
+            }
+        )
     return rows
 
 
@@ -50,7 +58,7 @@ def main() -> None:
     rows = [row for folder in arguments.bundles for row in measure(folder)]
     for row in rows:
         megabytes = f"{row['measured'] / 1e6:8.1f} MB measured {row['planned'] / 1e6:8.1f} planned"
-        print(f"{row['graph']:<16} {megabytes} {100 * row['error']:+5.1f} %")
+        print(f"{row['bundle']:<20} {row['graph']:<12} {megabytes} {100 * row['error']:+5.1f} %")
     if arguments.output:
         arguments.output.write_text(json.dumps({"conditions": machine.conditions(), "graphs": rows}, indent=1) + "\n")
 

@@ -22,8 +22,8 @@ PARTS = ("unet", "adapter", "vae")
 # Bytes beside weights and activations, by where they were seen.
 INTERPRETER = 62 * 2**20  # Python with numpy and onnxruntime, and the code of it that a run touches
 NODE = 4700  # of an onnxruntime session, for each node of the graph
-ARENA = 1.2  # what its arena takes for a byte of live activations
-LOADING = 2  # copies of the weights while a session opens: widened from half precision, then packed for its kernels
+ARENA = 1.6  # what its arena takes for a byte of live activations: 1.4 to 2.4, most where convolutions are
+RETURNED = 32 * 2**20  # freed blocks from this size on leave the process: glibc's largest M_MMAP_THRESHOLD
 EXPORTER = 560 * 2**20  # Python with torch, diffusers and transformers
 BUILDER = 400 * 2**20  # Python with TensorRT's builder
 COPIES = 3.4  # of the weights while TensorRT-RTX 1.7 builds: 8.3 GB for 2.44 GB of them
@@ -207,13 +207,23 @@ def peak_memory(work: Workload, target: TargetSpec) -> Memory:
     """Peaks in bytes. On a CPU by ONNX Runtime, which builds nothing; on a GPU by TensorRT."""
     live = max(node.live_bytes for node in work.nodes)
     wide = converted(work, "fp32")
-    alive = max(node.live_bytes for node in wide.nodes)
-    session = LOADING * wide.weight_bytes + NODE * len(work.nodes) + round(ARENA * alive)
+    session = _session(wide)
     export = EXPORTER + wide.weight_bytes + session  # the graph is compared with torch, both in memory
     if not target.sm:
         return Memory(export, 0, INTERPRETER + session)
     build = BUILDER + round(COPIES * work.weight_bytes) + live  # tactics are timed on live activations
     return Memory(export, build, work.weight_bytes + live)
+
+
+def _session(work: Workload) -> int:
+    """The peak of an ONNX Runtime session on a CPU, `work` in fp32. It reads weights as they are stored, in half the
+    bytes, widens them, and lays those of convolutions out anew; of what it frees of these, small blocks stay."""
+    once = [node for node in work.nodes if node.stage in ("condition", "step1", "decode")]  # all steps share weights
+    stored = sum(node.weight_bytes // 2 for node in once if node.weight_bytes // 2 < RETURNED)
+    laid_out = [node.weight_bytes for node in once if node.op == "Conv"]
+    opening = sum(laid_out)
+    running = sum(size for size in laid_out if size < RETURNED) + ARENA * max(node.live_bytes for node in work.nodes)
+    return NODE * len(work.nodes) + work.weight_bytes + stored + round(max(opening, running))
 
 
 def at_steps(stages: Sequence[Stage], steps: int) -> float:

@@ -178,7 +178,7 @@ _GPU_HINT = "codi-export doctor says what is here; pip install 'codi-export[gpu]
 def _options(runtime: Any, threads: int | None) -> Any:
     """Memory that follows what is alive: onnxruntime's own planning hands a buffer only to values of equal shape and
     holds it meanwhile, and its arena doubles whenever it grows. On `mini` at 2 steps that is 8 times as much (DECISIONS
-    48)."""
+    41)."""
     grow_as_asked = runtime.OrtArenaCfg(0, 1, -1, -1)  # kSameAsRequested
     memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     runtime.create_and_register_allocator(memory, grow_as_asked)  # for all sessions of the process; again is harmless
