@@ -35,6 +35,7 @@ LARGEST: dict[Precision, float] = {  # that may occur on the pictures at hand: o
 FASTER = 0.95  # of the time in float32: what is gained must be worth the difference in the picture
 EQUAL = 1.03  # a race of equals errs by so much
 SMALLER = 0.8  # of the bytes, where time is equal
+SHOWN = 4  # islands in a message; `inspect` names all
 FOLDER, GRAPH = "narrowing", "graph.onnx"
 
 Passes = Sequence[passes.Pass]
@@ -143,10 +144,9 @@ class _Work:
         def spent(islands: frozenset[str]) -> float:
             path = self._written("narrow", passes.precision(name, islands))
             figures = parity.compare(outcomes(probe(path, schedule, trials, *rewrites), schedule), reference)
-            self.say(f"{len(islands)} parts left in float32: {figures.image_psnr_db:.1f} dB from it")
-            return spends(figures, self.recipe.tolerance)
+            return self._judged(islands, figures)
 
-        islands = search(ranges.largest_read(wide, outputs), spent, large)
+        islands = self._searched(ranges.largest_read(wide, outputs), spent, large)
         _run(self.exported, passes.precision(name, islands))
         return Narrowed(self.exported, tuple(sorted(islands)))
 
@@ -165,10 +165,9 @@ class _Work:
         def spent(islands: frozenset[str]) -> float:
             path = self._written("narrow", passes.precision(name, islands, largest, half))
             figures = parity.compare(outcomes(probe(path, schedule, trials), schedule), reference)
-            self.say(f"{len(islands)} parts left in float: {figures.image_psnr_db:.1f} dB from float32")
-            return spends(figures, self.recipe.tolerance)
+            return self._judged(islands, figures)
 
-        islands = search(largest, spent)
+        islands = self._searched(largest, spent)
         chosen = passes.precision(name, islands, largest, half)
         narrow = self._written("narrow", chosen)
         if name == "int8-weights":
@@ -176,6 +175,20 @@ class _Work:
         speed = {} if half else self._raced(narrow, trials[0])
         _run(self.exported, chosen)
         return Narrowed(self.exported, tuple(sorted(islands)), speed)
+
+    def _searched(
+        self, names: Iterable[str], spent: Spent, known_islands: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
+        """`search`, and what it is about."""
+        name, wanted = self.recipe.precision, self.recipe.tolerance.image_psnr_db - 10 * math.log10(WINDOW)
+        self.say(f"which parts must stay wide in {name}? wanted: {wanted:.1f} dB from the float32 picture")
+        islands = search(names, spent, known_islands)
+        self.say(f"stay wide: {_listed(islands)}")
+        return islands
+
+    def _judged(self, islands: frozenset[str], found: Parity) -> float:
+        self.say(f"{found.image_psnr_db:.1f} dB with {_listed(islands)} wide")
+        return spends(found, self.recipe.tolerance)
 
     @property
     def _schedule(self) -> Schedule:
@@ -236,13 +249,19 @@ class _Work:
         work = Workload("wide", len(self._schedule), "fp32", cost.weight_bytes(wide), cost.count(wide))
         half, eighth = (planner.plan(work, target, precision) for precision in ("fp16", "int8"))
         before, after = (sum(stage.roofline_ms for stage in one.stages) for one in (half, eighth))
-        self.say(f"on {target.device} at least {after:.3g} ms in int8, {before:.3g} ms in fp16: computed")
+        self.say(f"on {target.device} at least {after:.3g} ms in int8, {before:.3g} ms in fp16: computed, not measured")
         if after > FASTER * before:
             raise CodiError(
                 ErrorCode.NO_GAIN,
                 f"int8 gains nothing on {target.device}: at least {after:.3g} ms, {before:.3g} ms in fp16",
                 "--precision fp16",
             )
+
+
+def _listed(islands: frozenset[str]) -> str:
+    """The first few by name, and how many more."""
+    first, more = sorted(islands)[:SHOWN], max(len(islands) - SHOWN, 0)
+    return ", ".join([*first, *([f"{more} more"] if more else [])]) or "nothing"
 
 
 def _run(exported: Exported, chosen: Passes) -> None:

@@ -12,7 +12,7 @@ from codi_export.facts import for_tasks
 from codi_export.planner import Plan, Workload
 from codi_export.records import to_json
 from codi_export.runtime.opening import select
-from codi_export.spec import MAX_STEPS, BuildSpec
+from codi_export.spec import MAX_STEPS, BuildSpec, Graph, Manifest
 from codi_export.targets import TargetSpec, choose
 
 PRECISIONS = ("auto", *planner.BYTES)
@@ -21,7 +21,13 @@ COUNT = click.IntRange(min=1)
 
 @click.command(epilog="Example: codi-export plan sr-2step --target jetson-orin-nano-8gb")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--target", "name", metavar="NAME", default="cpu", show_default=True, help="codi-export list targets")
+@click.option(
+    "--target",
+    "name",
+    metavar="NAME",
+    default="",
+    help="codi-export list targets. What the bundle was built for if left out; cpu if that says nothing.",
+)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -59,12 +65,15 @@ def plan(
     Computed, not measured. Exit status 1 if it cannot fit. Without BUNDLE the model is loaded and traced, and the trace
     is kept for the build.
     """
-    target: TargetSpec = registry.get("targets", name)
     if bundle:
-        work = planner.workload(bundle, select(bundles.read_manifest(bundle), task, steps))
+        manifest = bundles.read_manifest(bundle)
+        graph = select(manifest, task, steps)
+        target: TargetSpec = registry.get("targets", name or _target(manifest, graph))
+        work = planner.workload(bundle, graph)
         precision = work.precision if precision == "auto" else precision
         planner.refuse(target, precision)
     elif task:
+        target = registry.get("targets", name or "cpu")
         planner.refuse(target, choose(precision, target))
         common = BuildSpec("", (steps or 2,), model, height=height or 0, width=width or 0, batch_size=batch_size)
         work = _traced(*for_tasks([task], adapters, common))
@@ -78,6 +87,11 @@ def plan(
     if not found.fits:
         terminal.say_error(planner.refusal(found))
     context.exit(0 if found.fits else 1)
+
+
+def _target(manifest: Manifest, graph: Graph) -> str:
+    """What the graph was built for."""
+    return next((build.target for build in manifest.builds if graph.name in build.graphs), "") or "cpu"
 
 
 def _traced(spec: BuildSpec) -> Workload:

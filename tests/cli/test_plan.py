@@ -37,6 +37,16 @@ def test_people_see_memory_stages_and_bounds(folder: Path, capsys: Output) -> No
     assert "condition" in text and "of which  unet 100 %" in text
 
 
+def test_a_bundle_is_planned_for_what_it_was_built_for(folder: Path, capsys: Output) -> None:
+    assert main(["plan", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "cpu"
+    manifest = bundle.read_manifest(folder)
+    builds = tuple(replace(build, target="jetson-orin-nano-8gb") for build in manifest.builds)
+    bundle.write_manifest(folder, replace(manifest, builds=builds))
+    assert main(["plan", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "jetson-orin-nano-8gb"
+
+
 def test_machines_see_stable_keys(folder: Path, capsys: Output) -> None:
     assert main(["plan", str(folder), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
