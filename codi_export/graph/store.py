@@ -125,7 +125,7 @@ def share(path: Path, tensors: Mapping[str, ir.TensorProtocol]) -> Tensors:
             f"{other[0]}",
             "graphs of one bundle share one backbone, and those of a task one adapter: choose another -o. An adapter "
             "with a U-Net of its own, or with changes to it, has a bundle to itself. SDXL that reads prompts with each "
-            "call stores more than one whose prompt is built in: --text-input for all tasks, or for none",
+            "call has to come first: it stores more than one whose prompt is built in",
         )
     return {name: placed[name] for name in tensors}
 

@@ -129,9 +129,20 @@ def test_sdxl_reads_prompts(guidance: float, batch_size: int, tmp_path: Path) ->
     with pytest.raises(CodiError, match=r"got prompt_embeds$") as caught:
         session(pixels, prompt_embeds=words.numpy())
     assert "prompt_embeds and pooled_prompt_embeds stand in for it" in caught.value.hint
+
+
+def test_sdxl_that_reads_prompts_comes_first(tmp_path: Path) -> None:
+    """With its prompt built in, fewer weights of the backbone are read."""
+    model = shapes.sdxl_shaped(tmp_path / "model")
+    given: dict[str, Any] = {"model": str(model), "adapter": str(shapes.controlnet(tmp_path / "net", model))}
+    codi_export.build("depth", 1, tmp_path / "read", text_input=True, **given)
+    manifest = codi_export.build("depth", 2, tmp_path / "read", **given)
+    assert [len(graph.inputs) for graph in manifest.graphs] == [4, 2]
+    assert manifest.tokenizer_2 == "tokenizer_2.json"
+    codi_export.build("depth", 1, tmp_path / "built-in", **given)
     with pytest.raises(CodiError, match="holds other weights") as caught:
-        codi_export.build("depth", 1, tmp_path / "bundle", **given)
-    assert "--text-input for all tasks, or for none" in caught.value.hint
+        codi_export.build("depth", 2, tmp_path / "built-in", text_input=True, **given)
+    assert "SDXL that reads prompts with each call has to come first" in caught.value.hint
 
 
 def test_a_tiny_vae_from_another_folder(tmp_path: Path) -> None:
