@@ -124,11 +124,11 @@ void Session::require_fitting(const codi_image* input, const codi_image* output,
         fail(CODI_BAD_ARGUMENT, "task '" + graph_.task + "' does not enlarge its input, so that has no colours to keep", "leave color_fix at CODI_FIX_NONE");
 }
 
-void Session::require_embeds(size_t place, const std::string& name, const float* given, size_t count) const {
+void Session::require_embeds(size_t place, const char* name, const float* given, size_t count) const {
     if (place == graph_.inputs.size()) return;
     const size_t wanted = graph_.inputs[place].elements() / static_cast<size_t>(batch_);
-    if (!given) fail(CODI_BAD_ARGUMENT, "this bundle reads a prompt with each call", "set " + name + ": " + std::to_string(wanted) + " floats");
-    if (count != wanted) fail(CODI_BAD_ARGUMENT, name + " has " + std::to_string(count) + " floats", "expected " + std::to_string(wanted));
+    if (!given) fail(CODI_BAD_ARGUMENT, "this bundle reads a prompt with each call", std::string("set ") + name + ": " + std::to_string(wanted) + " floats");
+    if (count != wanted) fail(CODI_BAD_ARGUMENT, std::string(name) + " has " + std::to_string(count) + " floats", "expected " + std::to_string(wanted));
 }
 
 void Session::require_memory(const codi_image& input, const codi_run_options& options) const {

@@ -50,7 +50,7 @@ class Session {
 
     std::unique_ptr<Workspace> workspace();
     void require_fitting(const codi_image* input, const codi_image* output, const codi_run_options& options) const;
-    void require_embeds(size_t place, const std::string& name, const float* given, size_t count) const;
+    void require_embeds(size_t place, const char* name, const float* given, size_t count) const;
     void require_memory(const codi_image& input, const codi_run_options& options) const;
     void fill_fixed(Workspace& work, const codi_run_options& options) const;
     void run_direct(Workspace& work, const codi_image& input, const codi_image& output, const codi_run_options& options);
