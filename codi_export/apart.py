@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from codi_export import machine, parity, registry
-from codi_export.backends import Backend
+from codi_export.backends import Backend, onnxruntime
 from codi_export.errors import CodiError, ErrorCode
 
 LOG = logging.getLogger(__name__)
@@ -76,10 +76,9 @@ def _race(first: Path, second: Path, folder: Path, name: str) -> None:
 
 def main(path: Path, folder: Path) -> None:
     """The child: every `N.in` of `folder` becomes `N.out`."""
-    backend: Backend = registry.get("backends", "onnxruntime")
     large = sum(file.stat().st_size for file in path.parent.glob("*.safetensors")) > LARGE
-    opener = backend.open_shared if large and backend.open_shared else backend.open
-    runner = opener(path, "cpu", None)
+    opener = onnxruntime.open_shared if large else onnxruntime.open_graph
+    runner = opener(path, in_order=True)  # ranges are taken where values are made, not when all of them are
     for file in sorted(folder.glob("*.in")):
         save_file(runner(load_file(file)), file.with_suffix(".out"))
     print(machine.peak_bytes())

@@ -180,14 +180,16 @@ class _Work:
         self, names: Iterable[str], spent: Spent, known_islands: frozenset[str] = frozenset()
     ) -> frozenset[str]:
         """`search`, and what it is about."""
-        name, wanted = self.recipe.precision, self.recipe.tolerance.image_psnr_db - 10 * math.log10(WINDOW)
-        self.say(f"which parts must stay wide in {name}? wanted: {wanted:.1f} dB from the float32 picture")
+        limit = self.recipe.tolerance
+        decibels, rms = limit.image_psnr_db - 10 * math.log10(WINDOW), limit.latent_rms * math.sqrt(WINDOW)
+        wanted = f"at least {decibels:.1f} dB from float32, latents within {rms:.1e}"
+        self.say(f"which parts must stay wide in {self.recipe.precision}? wanted: {wanted}")
         islands = search(names, spent, known_islands)
         self.say(f"stay wide: {_listed(islands)}")
         return islands
 
     def _judged(self, islands: frozenset[str], found: Parity) -> float:
-        self.say(f"{found.image_psnr_db:.1f} dB with {_listed(islands)} wide")
+        self.say(f"{found.image_psnr_db:.1f} dB, latents within {found.latent_rms:.1e}: {_listed(islands)} wide")
         return spends(found, self.recipe.tolerance)
 
     @property

@@ -51,24 +51,25 @@ class OrtRunner:
         return dict(zip((output.name for output in self.session.get_outputs()), outputs, strict=True))
 
 
-def open_graph(path: Path, provider: str = "cpu", threads: int | None = None) -> OrtRunner:
-    """Load an ONNX file whose weights lie beside it. `threads` = None leaves their number to onnxruntime.
+def open_graph(path: Path, provider: str = "cpu", threads: int | None = None, in_order: bool = False) -> OrtRunner:
+    """Load an ONNX file whose weights lie beside it. `threads` = None leaves their number to onnxruntime. `in_order`:
+    nodes run in the file's order; its own leaves what nothing but outputs read to the end, and holds its inputs.
 
     Raises CodiError (unknown-name, missing-package, backend); never runs on another provider than the one asked for.
     """
     runtime = _onnxruntime()
     _require(provider)
-    return _open(path, provider, _options(runtime, threads))
+    return _open(path, provider, _options(runtime, threads, in_order))
 
 
-def open_shared(path: Path, provider: str = "cpu", threads: int | None = None) -> Runner:
+def open_shared(path: Path, provider: str = "cpu", threads: int | None = None, in_order: bool = False) -> Runner:
     """As `open_graph`, but weights are read from the mapped file in every call, and a call gives back what it took. So
     nothing may be made of the weights beforehand: no other layout, no constants computed from them (DECISIONS 35)."""
     runtime = _onnxruntime()
     _require(provider)
     if provider != "cpu":
         raise CodiError(ErrorCode.BAD_OPTION, f"memory 'shared' is for the cpu provider, not {provider}", _GPU_HINT)
-    options = _options(runtime, threads)
+    options = _options(runtime, threads, in_order)
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     run_options = runtime.RunOptions()
@@ -175,7 +176,7 @@ def _provider(name: str, path: Path, memory_bytes: int) -> Any:
 _GPU_HINT = "codi-export doctor says what is here; pip install 'codi-export[gpu]' adds the GPU providers"
 
 
-def _options(runtime: Any, threads: int | None) -> Any:
+def _options(runtime: Any, threads: int | None, in_order: bool = False) -> Any:
     """Memory that follows what is alive: onnxruntime's own planning hands a buffer only to values of equal shape and
     holds it meanwhile, and its arena doubles whenever it grows. On `mini` at 2 steps that is 8 times as much (DECISIONS
     41)."""
@@ -184,6 +185,8 @@ def _options(runtime: Any, threads: int | None) -> Any:
     runtime.create_and_register_allocator(memory, grow_as_asked)  # for all sessions of the process; again is harmless
     options = runtime.SessionOptions()
     options.add_session_config_entry("session.use_env_allocators", "1")
+    if in_order:
+        options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED  # all are of one priority
     options.enable_mem_reuse = False
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors; its warnings are about graphs that users cannot change

@@ -80,9 +80,8 @@ def _weight(graph: ir.Graph, layer: Layer, dequantized: bool) -> ir.Value:
     kind = _kind(layer)
     scale = _scale(np.abs(wide).max(others), kind)
     shape = [-1 if index == axis else 1 for index in range(wide.ndim)]
-    narrow = np.clip(np.round(wide / scale.astype(np.float32).reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
     stem = f"{layer.weight.name}{turned}"
-    levels = constant(graph, f"{stem}_int8", narrow)
+    levels = _levels(graph, f"{stem}_int8", layer, scale.reshape(shape))
     if dequantized:
         inputs = levels, constant(graph, f"{stem}_scale", scale)
         nodes = [_node("DequantizeLinear", inputs, f"{stem}_wide", kind, wide.shape, {"axis": axis})]
@@ -92,6 +91,25 @@ def _weight(graph: ir.Graph, layer: Layer, dequantized: bool) -> ir.Value:
         nodes = [numbers, _node("Mul", (numbers.outputs[0], factor), f"{stem}_wide", kind, wide.shape)]
     graph.insert_before(layer.node, nodes)
     return nodes[-1].outputs[0]
+
+
+def _levels(graph: ir.Graph, name: str, layer: Layer, scale: NDArray[np.float32]) -> ir.Value:
+    """The weight over `scale`, to the nearest level, computed when it is written: one at a time is in memory."""
+    wide, transposed = layer.weight.const_value, layer.transposed
+    assert wide is not None
+
+    def rounded() -> ir.TensorProtocol:
+        numbers = wide.numpy().astype(np.float32)
+        numbers = numbers.T if transposed else numbers
+        return ir.tensor(np.clip(np.round(numbers / scale.astype(np.float32)), -LEVELS, LEVELS).astype(np.int8))
+
+    if name not in graph.initializers:
+        sizes = wide.shape.numpy()
+        shape = ir.Shape(sizes[::-1] if transposed else sizes)
+        tensor = ir.LazyTensor(rounded, ir.DataType.INT8, shape, name=name)
+        value = ir.Value(name=name, type=ir.TensorType(ir.DataType.INT8), shape=shape, const_value=tensor)
+        graph.register_initializer(value)
+    return graph.initializers[name]
 
 
 def _activation(graph: ir.Graph, layer: Layer, value: ir.Value, largest: float, zero_level: np.generic) -> ir.Value:
