@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from codi_export import bundle, files, parity, planner, registry, staging, zoo
+from codi_export.errors import CodiError, ErrorCode
 from codi_export.facts import bundle_name, for_tasks, licence
 from codi_export.graph import cache as caches
 from codi_export.graph import cost, lowerings, passes, store, text
@@ -150,9 +151,15 @@ def build_specs(
 
 
 def _refuse(spec: BuildSpec) -> None:
-    """What the target's hardware, or the parser of its TensorRT, cannot do."""
+    """What the target's hardware, or the parser of its TensorRT, cannot do; pictures that nobody would look at."""
+    precision = precision_of(spec)
+    if spec.calibration and precision == "fp32":
+        raise CodiError(
+            ErrorCode.BAD_OPTION,
+            f"--calibration {spec.calibration} has no effect: the graph computes in fp32",
+            "--precision int8, or fp16 or bf16, measures ranges",
+        )
     if spec.target:
-        precision = precision_of(spec)
         planner.refuse(registry.get("targets", spec.target), precision, GRAPH_OPSETS[precision])
 
 

@@ -21,12 +21,14 @@ def swap(folder: Path, adapter: Path, task: str = "") -> Manifest:
     """Give the graphs of `task` the adapter in the folder `adapter`; a bundle of one task need not be told which.
 
     What it computes then is what a build with that adapter computes, and the first adapter swapped back gives the first
-    bytes back. Raises CodiError (bad-option, bad-model, hash-mismatch, write-failed) and changes nothing for an adapter
-    of another shape or one that a build would have unrolled differently.
+    bytes back. Raises CodiError (bad-option, bad-model, missing-file, hash-mismatch, write-failed) and changes nothing
+    for an adapter of another shape or one that a build would have unrolled differently.
     """
     manifest = bundle.read_manifest(folder)
     task = _task(manifest, task, folder)
     graphs = [graph for graph in manifest.graphs if graph.task == task]
+    if not adapter.is_dir():
+        raise CodiError(ErrorCode.MISSING_FILE, f"no adapter at {adapter}", "expected a folder in diffusers layout")
     facts = read_facts(adapter) or AdapterSpec(task)
     if manifest.own_unet:
         raise CodiError(

@@ -268,3 +268,8 @@ def test_int8_that_is_slower_is_refused_with_the_figures(
         builder.build_specs([replace(traced, precision="int8")], tmp_path / "out")
     assert raised.value.code is ErrorCode.NO_GAIN
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_that_nobody_would_look_at_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CodiError, match="--calibration photos has no effect: the graph computes in fp32"):
+        builder.build_specs([BuildSpec("sr", (1,), calibration="photos")], tmp_path / "out")

@@ -105,6 +105,12 @@ def test_what_a_build_would_have_made_otherwise_is_refused(
     assert contents(folder) == before
 
 
+def test_an_adapter_that_is_not_there_is_said_to_be_missing(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CodiError, match="no adapter at") as raised:
+        swap(folder, tmp_path / "none")
+    assert raised.value.code is ErrorCode.MISSING_FILE
+
+
 def test_an_adapter_with_a_u_net_of_its_own_is_refused(
     folder: Path, adapters: tuple[Path, Pair], tmp_path: Path
 ) -> None:

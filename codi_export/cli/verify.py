@@ -40,8 +40,5 @@ def _print_json(done: list[Check], failed: list[Check]) -> None:
 
 def _error(failed: list[Check], total: int) -> CodiError:
     names = ", ".join(check.name for check in failed)
-    return CodiError(
-        ErrorCode(failed[0].code),
-        f"{len(failed)} of {total} checks failed: {names}",
-        "build the bundle again or copy it anew",
-    )
+    first = failed[0]
+    return CodiError(ErrorCode(first.code), f"{len(failed)} of {total} checks failed: {names}", first.hint)

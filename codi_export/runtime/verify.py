@@ -21,12 +21,13 @@ from codi_export.spec import QUANTIZED, TOLERANCES, FileEntry, Graph, Manifest, 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`code` is the error's, empty if `ok`."""
+    """`code` and `hint` are the error's, empty if `ok`."""
 
     name: str
     ok: bool
     detail: str
     code: str = ""
+    hint: str = ""
 
 
 def checks(folder: Path, provider: str = "cpu", backend: str = "onnxruntime") -> Iterator[Check]:
@@ -62,7 +63,7 @@ def _check(name: str, question: Callable[[], str]) -> Check:
 
 
 def _failed(name: str, error: CodiError) -> Check:
-    return Check(name, False, f"{error.message}; {error.hint}".removesuffix("; "), error.code.value)
+    return Check(name, False, f"{error.message}; {error.hint}".removesuffix("; "), error.code.value, error.hint)
 
 
 def _no_pickles(folder: Path) -> str:

@@ -28,6 +28,12 @@ def test_a_sound_bundle_is_0(bundle: Path, capsys: Output) -> None:
     assert report["checks"][0] == {"name": "manifest", "ok": True, "detail": "schema and paths"}
 
 
+def test_what_is_missing_here_is_not_blamed_on_the_bundle(bundle: Path, capsys: Output) -> None:
+    assert main(["verify", str(bundle), "--backend", "morse"]) == 1
+    error = capsys.readouterr().err
+    assert error == "error: 1 of 6 checks failed: golden sr-2step\nhint: `codi-export list backends` describes them\n"
+
+
 def test_a_changed_file_is_1_and_named(bundle: Path, capsys: Output) -> None:
     (bundle / "graphs/fake.safetensors").write_bytes(b"x" * 76)
     assert main(["verify", str(bundle)]) == 1
