@@ -16,7 +16,7 @@ from codi_export.files import write
 from codi_export.model import adapter
 from codi_export.records import to_json
 
-from . import candidates, config, experiments, flags, pretrain, run, table, trials
+from . import candidates, config, experiments, flags, pretrain, run, table, together, trials
 from . import choose as choices
 from . import dry_run as dry
 from . import evaluate as evaluation
@@ -198,6 +198,16 @@ def experiment(
         experiment_runs.run(chosen, plan, numbers, jobs)
     for page in experiment_runs.report(chosen, plan, numbers):
         click.echo(f"report: {page}")
+
+
+@main.command("together")
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), help="A shard of scenes.")
+@click.option("-o", "--output", required=True, type=FOLDER)
+@click.option("--seeds", default="0,1,2", show_default=True, help="A draw of the noise for each.")
+@click.option("--pictures", type=click.IntRange(min=1), default=80, show_default=True, help="Judged at most.")
+def both(data: Path, output: Path, seeds: str, pictures: int) -> None:
+    """Two adapters summed, each with its own condition: write together.json, together.md and together.png."""
+    click.echo(f"report: {together.run(data, output, pictures, _numbers(seeds))}")
 
 
 def _numbers(text: str) -> list[int]:

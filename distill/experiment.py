@@ -33,7 +33,7 @@ def _report(name: str, plan: Plan, seeds: Sequence[int]) -> Path:
     document = {**machine.conditions(), "seeds": list(seeds), **findings.as_json(found, plan), "speed": times}
     plan.results.mkdir(parents=True, exist_ok=True)
     page = plan.results / f"{name}.md"
-    write(page.with_suffix(".json"), _lines(document).encode())
+    write(page.with_suffix(".json"), lines(document).encode())
     write(page, markdown.page(found, plan, times).encode())
     plots.draw(found, page.with_suffix(".png"))
     return page
@@ -47,7 +47,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _lines(document: dict[str, Any]) -> str:
+def lines(document: dict[str, Any]) -> str:
     """JSON with a line for each entry of its lists: a figure a line would be a page a picture."""
     return "{\n" + ",\n".join(f"{json.dumps(key)}: {_entries(value)}" for key, value in document.items()) + "\n}\n"
 

@@ -66,7 +66,12 @@ def gather(experiment: Experiment, plan: Plan, seeds: Sequence[int]) -> Findings
     found = {trial: trials.read(plan, trial) for trial in wanted}
     scores = {trial: one for trial, one in found.items() if one is not None}
     missing = [trial for trial, one in found.items() if one is None]
-    return Findings(experiment, scores, missing, _rows(experiment, scores), _verdicts(experiment, scores))
+    return of(experiment, scores, missing)
+
+
+def of(experiment: Experiment, scores: Scores, missing: Sequence[Trial] = ()) -> Findings:
+    """What these scores say."""
+    return Findings(experiment, scores, list(missing), _rows(experiment, scores), _verdicts(experiment, scores))
 
 
 def table(scores: Scores, entry: Entry, condition: str, metric: str, seeds: Sequence[int]) -> Floats:
@@ -94,6 +99,13 @@ def as_json(findings: Findings, plan: Plan) -> dict[str, Any]:
         "lists": {entry.list: LISTS[entry.list] for entry in findings.experiment.entries},
         "arms": {name: asdict(arms.get(name)) for name in dict.fromkeys(trial.arm for trial in wanted)},
         "unfinished": [trial._asdict() for trial in findings.missing],
+        **answers(findings),
+    }
+
+
+def answers(findings: Findings) -> dict[str, Any]:
+    """Rows, comparisons and every figure of every picture."""
+    return {
         "rows": [{**asdict(row), "entry": str(row.entry)} for row in findings.rows],
         "comparisons": [_verdict_json(verdict) for verdict in findings.verdicts],
         "trials": list(findings.scores.values()),

@@ -24,14 +24,17 @@ def page(findings: Findings, plan: Plan, speed: dict[str, Any] | None = None) ->
     parts = [
         f"# {findings.experiment.question}",
         _budget(plan),
-        _rows(findings),
-        "Comparisons, paired by seed and picture:",
-        _verdicts(findings.verdicts),
+        *answers(findings),
         *([_speed(findings, speed)] if speed else []),
         "Lists of timesteps: " + "; ".join(f"*{name}* {_timesteps(name)}" for name in lists) + ".",
         _caption(findings),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def answers(findings: Findings, trained: bool = True) -> Sequence[str]:
+    """The rows, with what training took if there was any, and the comparisons."""
+    return _rows(findings, trained), "Comparisons, paired by seed and picture:", _verdicts(findings.verdicts)
 
 
 def _budget(plan: Plan) -> str:
@@ -41,12 +44,13 @@ def _budget(plan: Plan) -> str:
     )
 
 
-def _rows(findings: Findings) -> str:
+def _rows(findings: Findings, trained: bool) -> str:
     metrics = findings.experiment.metrics
     kid = any(row.kid is not None for row in findings.rows)
     ratio = findings.experiment.reference
     headings = ["arm", "list", "condition", *(HEADINGS[metric] for metric in metrics)]
-    headings += ["KID ×10³ ↓"] * kid + [f"{metrics[0]}, ratio to {ratio}"] * bool(ratio) + ["seeds", "training s"]
+    headings += ["KID ×10³ ↓"] * kid + [f"{metrics[0]}, ratio to {ratio}"] * bool(ratio)
+    headings += ["seeds"] + ["training s"] * trained
 
     def cells(row: Row) -> Iterable[str]:
         yield from (row.entry.arm, row.entry.list, row.condition)
@@ -54,7 +58,7 @@ def _rows(findings: Findings) -> str:
         yield from ["–" if row.kid is None else f"{row.kid:.1f}"] * kid
         yield from ["–" if row.ratio is None else f"{row.ratio:.3f}"] * bool(ratio)
         yield str(row.figures[metrics[0]].seeds)
-        yield _seconds(findings, row.entry)
+        yield from [_seconds(findings, row.entry)] if trained else []
 
     return table.markdown(headings, map(cells, findings.rows))
 

@@ -1,5 +1,6 @@
 """How good a trained arm is: the figures of every picture that is kept for judging, at every list of timesteps."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,7 @@ def judged(arm: Arm, data: Path, limit: int) -> list[pictures.Picture]:
 def score(job: CodiJob, module: Adapted, arm: Arm, kept: list[pictures.Picture], seed: int) -> dict[str, Any]:
     """Figures by list of timesteps and by way to make the condition. `seed` decides the noise, for all arms alike."""
     job.hold_out(kept, arm.side)
-    originals, seen = job.originals(), job.seen()
-    data, judge = to_signed(originals), Judge(list(originals))
-    network = MobileNetV2() if len(originals) >= KID_PICTURES else None
-    reference = kid_features(network, originals) if network else None
-
-    def figures(made: Tensor) -> Figures:
-        levels = np.stack([to_pixels(picture) for picture in made])
-        kid = metrics.kid(kid_features(network, levels), reference) if network and reference is not None else None
-        return {**of_pictures(made, levels, data, originals), "perceptual": rounded(judge(made)), "kid": kid}
-
+    seen, figures = job.seen(), judge(job.originals())
     return {
         name: {
             kind: figures(job.make_pictures(module, condition, len(LISTS[name]), at(job.facts(), name), seed))
@@ -55,6 +47,20 @@ def score(job: CodiJob, module: Adapted, arm: Arm, kept: list[pictures.Picture],
         }
         for name in arm.lists
     }
+
+
+def judge(originals: pictures.Pixels) -> Callable[[Tensor], Figures]:
+    """What maps results, [B, 3, H, W] in [-1, 1], to their figures beside the originals, uint8 [B, H, W, 3]."""
+    data, distances = to_signed(originals), Judge(list(originals))
+    network = MobileNetV2() if len(originals) >= KID_PICTURES else None
+    reference = kid_features(network, originals) if network else None
+
+    def figures(made: Tensor) -> Figures:
+        levels = np.stack([to_pixels(picture) for picture in made])
+        kid = metrics.kid(kid_features(network, levels), reference) if network and reference is not None else None
+        return {**of_pictures(made, levels, data, originals), "perceptual": rounded(distances(made)), "kid": kid}
+
+    return figures
 
 
 @torch.no_grad()
