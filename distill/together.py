@@ -65,7 +65,7 @@ class EachItsOwn(nn.Module):
 
     def forward(self, image: Tensor, prompt: Tensor, mask: None = None) -> tuple[Tensor, ...]:
         """image uint8 [B, H, W, 3 n], prompt [B, T, D] -> as `fuse.Condition`, embeddings in the order of adapters."""
-        pairs = zip(self.conditions, image.split(3, dim=3), strict=True)
+        pairs = zip(self.conditions, image.chunk(len(self.conditions), dim=3), strict=True)
         made = [condition(own, prompt) for condition, own in pairs]
         return *(part for *embedded, _ in made for part in embedded), made[0][-1]
 
@@ -76,7 +76,8 @@ def summed(recipes: Sequence[Recipe], scales: Sequence[float]) -> fuse.Pieces:
     backbone = recipes[0].backbone
     denoiser = Denoiser(backbone.unet, first, backbone.prediction_type, others, scales)
     apart = [recipe.pieces() for recipe in recipes]
-    return replace(apart[0], condition=EachItsOwn([one.condition for one in apart]), step=Step(denoiser))
+    condition: Any = EachItsOwn([one.condition for one in apart])  # called as a `fuse.Condition`
+    return replace(apart[0], condition=condition, step=Step(denoiser))
 
 
 def seen(tiles: Sequence[Tile]) -> Pixels:
@@ -96,7 +97,7 @@ def make(
     first, count = recipes[0], len(conditions)
     pieces, schedule = summed(recipes, scales), first.schedules[first.spec.steps.index(steps)]
     noise = torch.from_numpy(normal(seed, (count, *first.noise_shape[1:])))
-    batches = zip(*(whole.split(BATCH) for whole in (torch.from_numpy(conditions), noise, prompt)), strict=True)
+    batches = zip(*(torch.split(whole, BATCH) for whole in (torch.from_numpy(conditions), noise, prompt)), strict=True)
     return torch.cat(
         [fuse.run(pieces, schedule, first.sampler, image, z, None, words)[1] for image, z, words in batches]
     )

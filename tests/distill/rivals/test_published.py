@@ -34,8 +34,9 @@ def test_rival_enlarges_what_it_is_given(name: str, original: np.ndarray) -> Non
     output = published.load(name)(low)
     assert output.shape == original.shape and output.dtype == np.uint8
     back = metrics.psnr_db(degrade.bicubic(output), low)
-    # A shift by one of the four pixels, or two colours in the other's place, stays below 25 dB on this picture.
-    assert back > 28
+    # A shift by one of the four pixels, or two colours in the other's place, costs 2 dB or more: 24 at most remain for
+    # networks that take noise and blur out of what they are given, 27 for the others.
+    assert back > (28 if name in FAITHFUL else 25)
     if name in FAITHFUL:  # bicubic shrinks to its input at less than that; a wrong layer is far worse
         assert metrics.psnr_db(output, original) > metrics.psnr_db(bicubic(low), original) - 0.5
 
