@@ -117,7 +117,7 @@ def plan(work: Workload, target: TargetSpec, precision: str = "auto", mode: str 
 def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
     """Raise CodiError (bad-option) for what `target` cannot do, before hours are spent on it: a precision that its
     hardware lacks or imitates, an ONNX opset that the parser of its TensorRT does not read."""
-    natively = ", ".join(name for name in target.rates if name in BYTES)
+    natively = " or ".join(f"--precision {name}" for name in target.rates if name in BYTES)
     if target.sm:
         refuse_gpu(target.device, target.sm, precision)
     precision = arithmetic(precision)

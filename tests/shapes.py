@@ -41,7 +41,7 @@ def sd2_shaped(folder: Path, prediction_type: Prediction = "v_prediction") -> Pa
         use_linear_projection=True,
     )
     scheduler = EulerDiscreteScheduler(**BETAS, prediction_type=prediction_type, timestep_spacing="trailing")
-    text = CLIPTextModel(_text_config(tiny.TEXT_WIDTH, hidden_act="gelu"))
+    text = CLIPTextModel(text_config(tiny.TEXT_WIDTH, hidden_act="gelu"))
     return _save(folder, unet=unet, vae=_kl(), scheduler=scheduler, text_encoder=text, tokenizer=tiny.tokenizer())
 
 
@@ -65,13 +65,13 @@ def sdxl_shaped(folder: Path) -> Path:
         projection_class_embeddings_input_dim=6 * 8 + POOLED,
     )
     scheduler = EulerDiscreteScheduler(**BETAS, timestep_spacing="leading", steps_offset=1)
-    second = CLIPTextModelWithProjection(_text_config(SECOND_WIDTH, hidden_act="gelu", projection_dim=POOLED))
+    second = CLIPTextModelWithProjection(text_config(SECOND_WIDTH, hidden_act="gelu", projection_dim=POOLED))
     _save(
         folder,
         unet=unet,
         vae=_kl(0.13025),
         scheduler=scheduler,
-        text_encoder=CLIPTextModel(_text_config(tiny.TEXT_WIDTH)),
+        text_encoder=CLIPTextModel(text_config(tiny.TEXT_WIDTH)),
         tokenizer=_ending(tiny.tokenizer()),
         text_encoder_2=second,
         tokenizer_2=_ending(tiny.tokenizer("the")),
@@ -128,14 +128,14 @@ def _kl(scaling_factor: float = 0.18215) -> AutoencoderKL:
     )
 
 
-def _text_config(width: int, **more: Any) -> CLIPTextConfig:
+def text_config(width: int, tokens: int = tiny.TOKENS, **more: Any) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(tiny.WORDS),
         hidden_size=width,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=tiny.TOKENS,
+        max_position_embeddings=tokens,
         bos_token_id=0,
         eos_token_id=0,
         **more,

@@ -90,6 +90,13 @@ def load_texts(folder: Path, loras: Sequence[str] = ()) -> tuple[Text, ...]:
             f"{folder / f'text_encoder{SECOND}'} gives no embedding of the whole prompt",
             "expected a CLIPTextModelWithProjection, as SDXL has",
         )
+    lengths = [text.encoder.config.max_position_embeddings for text in (first, second)]
+    if lengths[0] != lengths[1]:  # what they say is put side by side, word by word
+        raise CodiError(
+            ErrorCode.BAD_MODEL,
+            f"{folder}: text_encoder reads {lengths[0]} tokens, text_encoder{SECOND} {lengths[1]}",
+            "expected the same max_position_embeddings in both, 77 in SDXL",
+        )
     return first, second
 
 

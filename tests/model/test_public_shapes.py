@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjecti
 
 import codi_export
 from codi_export.errors import CodiError
-from codi_export.model import fuse
+from codi_export.model import fuse, text
 from codi_export.recipe import Recipe, prepare
 from codi_export.runtime import verify
 from codi_export.runtime.noise import normal
@@ -143,6 +143,26 @@ def test_sdxl_that_reads_prompts_comes_first(tmp_path: Path) -> None:
     with pytest.raises(CodiError, match="holds other weights") as caught:
         codi_export.build("depth", 2, tmp_path / "built-in", text_input=True, **given)
     assert "SDXL that reads prompts with each call has to come first" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            CLIPTextModel(shapes.text_config(shapes.SECOND_WIDTH)),
+            "text_encoder_2 gives no embedding of the whole prompt",
+        ),
+        (
+            CLIPTextModelWithProjection(shapes.text_config(shapes.SECOND_WIDTH, tokens=5)),
+            "text_encoder reads 6 tokens, text_encoder_2 5",
+        ),
+    ],
+)
+def test_sdxl_encoders_that_do_not_belong_together(second: Any, message: str, tmp_path: Path) -> None:
+    model = shapes.sdxl_shaped(tmp_path / "model")
+    second.save_pretrained(model / "text_encoder_2")
+    with pytest.raises(CodiError, match=message):
+        text.load_texts(model)
 
 
 def test_a_tiny_vae_from_another_folder(tmp_path: Path) -> None:
