@@ -98,6 +98,9 @@ class Library:
         self.c = ctypes.CDLL(str(folder / "codi/libcodi.so"))
         for name in ("codi_last_error", "codi_inspect", "codi_version"):
             getattr(self.c, name).restype = c_char_p
+        for name in ("codi_options_init", "codi_run_options_init", "codi_info_init"):
+            getattr(self.c, name).argtypes = (c_void_p, ctypes.c_size_t)
+            getattr(self.c, name).restype = None
 
     def check(self, status: int) -> None:
         if status:
@@ -105,7 +108,7 @@ class Library:
 
     def load(self, bundle: Path, **options: Any) -> "Session":
         given = Options()
-        self.c.codi_options_init(ctypes.byref(given))
+        self.c.codi_options_init(ctypes.byref(given), ctypes.sizeof(given))
         for name, value in options.items():
             setattr(given, name, str(value).encode() if isinstance(value, str | Path) else value)
         handle = c_void_p()
@@ -123,7 +126,7 @@ class Session:
     @property
     def info(self) -> Info:
         info = Info()
-        self._library.c.codi_info_init(ctypes.byref(info))
+        self._library.c.codi_info_init(ctypes.byref(info), ctypes.sizeof(info))
         self._library.check(self._library.c.codi_get_info(self._handle, ctypes.byref(info)))
         return info
 
@@ -149,7 +152,7 @@ class Session:
         large = np.zeros((height, width, len(out)), np.uint8)
         held_in, held_out = _with_gap(pixels, gap), _with_gap(large, gap)
         options = RunOptions()
-        self._library.c.codi_run_options_init(ctypes.byref(options))
+        self._library.c.codi_run_options_init(ctypes.byref(options), ctypes.sizeof(options))
         options.seed, options.color_fix, options.adapter_scale = seed, FIXES[fix], adapter_scale
         if mask is not None:
             held_mask = _with_gap(mask, gap)

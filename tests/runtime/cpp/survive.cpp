@@ -228,7 +228,7 @@ void misuse(const std::string& bundle, int) {
     refused(codi_load(bundle.c_str(), &load, &none), CODI_BAD_ARGUMENT, "no streams");
     require(none == nullptr, "a failed load left a session");
 
-    codi_options_init(nullptr), codi_run_options_init(nullptr), codi_info_init(nullptr);
+    codi_options_init(nullptr, 8), codi_run_options_init(nullptr, 8), codi_info_init(nullptr, 8);
     codi_free(nullptr), codi_cancel(nullptr);
     require(!std::strcmp(codi_inspect(nullptr), "{}"), "codi_inspect(NULL)");
     require(codi_run(session.get(), &small, &large, nullptr) == CODI_OK, "the session did not survive");

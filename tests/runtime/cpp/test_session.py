@@ -1,5 +1,6 @@
 """The C API gives what the Python session gives: any size, format, pitch, batch, mask, prompt and colour fix."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from codi_export.runtime import session as sessions
 from codi_export.runtime.image import resize_bicubic
 from codi_export.runtime.noise import normal
 from tests import fake_bundle
-from tests.runtime.cpp.capi import Failed, Library, Session
+from tests.runtime.cpp.capi import Failed, Info, Library, Options, RunOptions, Session
 from tests.runtime.cpp.conftest import ROOT, onnxruntime_folder
 
 ONNXRUNTIME = onnxruntime_folder()
@@ -111,6 +112,19 @@ def test_prompts_are_asked_for_whole(library: Library, tmp_path: Path) -> None:
     ):
         with pytest.raises(Failed, match=fault):
             session(picture(16, 16), **options)
+
+
+@pytest.mark.parametrize("kind", [Options, RunOptions, Info])
+@pytest.mark.parametrize("known", [-16, 0, 16])
+def test_defaults_fill_what_the_caller_knows(library: Library, kind: Any, known: int) -> None:
+    """A program with an older or a newer header: not a byte behind its struct is written, its own new fields are 0."""
+    name = {Options: "codi_options_init", RunOptions: "codi_run_options_init", Info: "codi_info_init"}[kind]
+    size = ctypes.sizeof(kind) + known
+    memory = (ctypes.c_ubyte * (size + 64))(*[0xA5] * (size + 64))
+    getattr(library.c, name)(memory, size)
+    assert ctypes.c_size_t.from_buffer(memory).value == size
+    assert set(memory[size:]) == {0xA5}
+    assert set(memory[ctypes.sizeof(kind) : size]) <= {0}
 
 
 def test_tensors_are_the_graph_itself(session: Session) -> None:

@@ -20,7 +20,7 @@ int main(int argc, char **argv) {
     if (!read_image(argv[2], &small)) return failed("cannot read the input");
     if (codi_load(argv[1], NULL, &session)) return failed(codi_last_error());
 
-    codi_info_init(&info);
+    codi_info_init(&info, sizeof info);
     codi_get_info(session, &info);
     large.width = small.width * info.scale;
     large.height = small.height * info.scale;

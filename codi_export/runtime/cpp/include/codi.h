@@ -106,9 +106,10 @@ typedef struct codi_session codi_session;
 
 CODI_API int32_t codi_abi_version(void);     /* CODI_ABI_VERSION of the library */
 CODI_API const char *codi_version(void);
-CODI_API void codi_options_init(codi_options *options);
-CODI_API void codi_run_options_init(codi_run_options *options);
-CODI_API void codi_info_init(codi_info *info);
+/* Defaults. The size is the caller's sizeof: a program and a library of another version fill in what both know. */
+CODI_API void codi_options_init(codi_options *options, size_t struct_size);
+CODI_API void codi_run_options_init(codi_run_options *options, size_t struct_size);
+CODI_API void codi_info_init(codi_info *info, size_t struct_size);
 
 /* Open one graph of a bundle. */
 CODI_API codi_status codi_load(const char *bundle, const codi_options *options, codi_session **session);

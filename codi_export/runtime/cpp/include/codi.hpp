@@ -18,11 +18,11 @@ inline void check(codi_status status) {
 }
 
 struct Options : codi_options {
-    Options() { codi_options_init(this); }
+    Options() { codi_options_init(this, sizeof(codi_options)); }
 };
 
 struct RunOptions : codi_run_options {
-    RunOptions() { codi_run_options_init(this); }
+    RunOptions() { codi_run_options_init(this, sizeof(codi_run_options)); }
 };
 
 class Session {
@@ -40,7 +40,7 @@ class Session {
     }
     codi_info info() const {
         codi_info info;
-        codi_info_init(&info);
+        codi_info_init(&info, sizeof info);
         check(codi_get_info(session_.get(), &info));
         return info;
     }

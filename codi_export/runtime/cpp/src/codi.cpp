@@ -59,11 +59,40 @@ T& required(T* pointer, const char* what) {
     return *pointer;
 }
 
+void init(codi_options& options) {
+    options = {};
+    options.struct_size = sizeof options;
+    options.backend = "onnxruntime";
+    options.provider = "cpu";
+}
+
+void init(codi_run_options& options) {
+    options = {};
+    options.struct_size = sizeof options;
+    options.adapter_scale = 1.0f;
+}
+
+void init(codi_info& info) {
+    info = {};
+    info.struct_size = sizeof info;
+}
+
+// Defaults into what the caller's header knows of a struct; what only it knows is zero.
+template <class Struct>
+void init(Struct* given, size_t size) {
+    if (!given || size < sizeof(size_t)) return;
+    Struct full;
+    init(full);
+    std::memset(static_cast<void*>(given), 0, size);
+    std::memcpy(given, &full, std::min(size, sizeof full));
+    given->struct_size = size;
+}
+
 // The fields that both the caller's header and this library know; the others keep their defaults.
 template <class Struct>
-Struct settled(const Struct* given, void (*init)(Struct*)) {
+Struct settled(const Struct* given) {
     Struct full;
-    init(&full);
+    init(full);
     if (!given) return full;
     if (given->struct_size < sizeof(size_t)) fail(CODI_BAD_ARGUMENT, "options without their size", "call their init function first");
     std::memcpy(&full, given, std::min(given->struct_size, sizeof full));
@@ -79,31 +108,14 @@ int32_t codi_abi_version(void) { return CODI_ABI_VERSION; }
 const char* codi_version(void) { return CODI_VERSION; }
 const char* codi_last_error(void) { return last_error.c_str(); }
 
-void codi_options_init(codi_options* options) {
-    if (!options) return;
-    *options = codi_options{};
-    options->struct_size = sizeof *options;
-    options->backend = "onnxruntime";
-    options->provider = "cpu";
-}
-
-void codi_run_options_init(codi_run_options* options) {
-    if (!options) return;
-    *options = codi_run_options{};
-    options->struct_size = sizeof *options;
-    options->adapter_scale = 1.0f;
-}
-
-void codi_info_init(codi_info* info) {
-    if (!info) return;
-    *info = codi_info{};
-    info->struct_size = sizeof *info;
-}
+void codi_options_init(codi_options* options, size_t struct_size) { init(options, struct_size); }
+void codi_run_options_init(codi_run_options* options, size_t struct_size) { init(options, struct_size); }
+void codi_info_init(codi_info* info, size_t struct_size) { init(info, struct_size); }
 
 codi_status codi_load(const char* bundle, const codi_options* options, codi_session** session) {
     return guarded([&] {
         required(session, "session") = nullptr;
-        codi_options full = settled(options, codi_options_init);
+        codi_options full = settled(options);
         if (!full.backend) full.backend = "onnxruntime";
         if (!full.provider) full.provider = "cpu";
         *session = new codi_session{codi::detail::Session(&required(bundle, "bundle"), full)};
@@ -111,7 +123,7 @@ codi_status codi_load(const char* bundle, const codi_options* options, codi_sess
 }
 
 codi_status codi_run(codi_session* session, const codi_image* input, const codi_image* output, const codi_run_options* options) {
-    return guarded([&] { required(session, "session").session.run(input, output, settled(options, codi_run_options_init)); });
+    return guarded([&] { required(session, "session").session.run(input, output, settled(options)); });
 }
 
 codi_status codi_run_tensors(codi_session* session, const codi_tensor* tensors, size_t count, int32_t memory) {
@@ -124,7 +136,7 @@ codi_status codi_make_noise(const codi_session* session, uint64_t seed, float* n
 
 codi_status codi_get_info(const codi_session* session, codi_info* info) {
     return guarded([&] {
-        codi_info full = settled(&required(info, "info"), codi_info_init);
+        codi_info full = settled(&required(info, "info"));
         required(session, "session").session.info(full);
         const size_t size = info->struct_size;
         std::memcpy(info, &full, std::min(size, sizeof full));
