@@ -123,10 +123,10 @@ def refuse(target: TargetSpec, precision: str, opset: int = 0) -> None:
     precision = arithmetic(precision)
     if precision in target.emulated:
         raise CodiError(
-            ErrorCode.BAD_OPTION, f"{target.device} only imitates {precision}: slower than fp32", f"it has {natively}"
+            ErrorCode.BAD_OPTION, f"{target.device} only imitates {precision}: slower than fp32", f"choose {natively}"
         )
     if precision not in target.rates:
-        raise CodiError(ErrorCode.BAD_OPTION, f"{target.device} has no {precision} arithmetic", f"it has {natively}")
+        raise CodiError(ErrorCode.BAD_OPTION, f"{target.device} has no {precision} arithmetic", f"choose {natively}")
     for jetpack, version in target.tensorrt.items():
         if opset > (newest := parsed_opset(version)):
             raise CodiError(
